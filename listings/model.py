@@ -73,9 +73,9 @@ class Field:
 
     @property
     def sql_type(self) -> str:
-        """The column type, e.g. ``numeric(12,2)``."""
+        """The column type, e.g. ``numeric(20,2)``."""
         if self.kind is Kind.DECIMAL:
-            return f"numeric({12 + (self.scale or 0) - 2},{self.scale or 0})"
+            return f"numeric(20,{self.scale or 0})"
         return self.kind.value
 
 

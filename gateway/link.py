@@ -1,0 +1,150 @@
+"""
+The link between the parent process (control, admin) and its data-plane workers.
+
+One socketpair per worker carries JSON lines both ways. The parent sends `Routing`: a whole, versioned
+value that a worker swaps in atomically; a lower version is ignored. A worker sends what it saw:
+`Outcomes` at once when a request failed (coalesced per turn of its event loop) and otherwise with the
+second's `Report`. Nothing on the request path waits for the link; a link that closes ends the worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import orjson
+
+MAX_LINE_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What a worker needs to route: the parent's word, whole.
+
+    Weights are basis points to the canary. `salt` makes the sticky hash; it changes only when a
+    rollout starts afresh. `mirror_rate` is the share (0..1) of mirrored requests, `mirror_to` the
+    variant the shadow goes to, `mirror_dry` whether it must be a dry run. `stopped` outranks
+    forced sides (emergency stop).
+    """
+
+    version: int
+    salt: str
+    write_weight_bp: int
+    read_weight_bp: int
+    phase: str
+    status: str
+    stopped: bool = False
+    mirror_to: str | None = None
+    mirror_rate: float = 0.0
+    mirror_dry: bool = True
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Requests finished since the last message, in the order they finished.
+
+    `runs` are (variant value, `Outcome` value, count) triples, run-length coded; IGNORED never appears.
+    """
+
+    worker: int
+    at_us: int
+    runs: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSecond:
+    """One variant's second: counts by outcome, latency and sync-pace histograms (sparse: bucket -> count).
+
+    `latency` buckets are of microseconds per answered request; `pace` of milliseconds per 1,000
+    listings of answered syncs; `listings` is the number of records those syncs named.
+    """
+
+    ok: int = 0
+    errors: int = 0
+    rejected: int = 0
+    latency: tuple[tuple[int, int], ...] = ()
+    pace: tuple[tuple[int, int], ...] = ()
+    syncs: int = 0
+    listings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One second of one worker; sent every second even when nothing happened (silence means dead).
+
+    `second` is the Unix second; `cells` are cumulative metric values by full name with labels, ready
+    to be summed and rendered; `breakers` the state per variant; `routing_version` what it routes by.
+    """
+
+    worker: int
+    second: int
+    routing_version: int
+    variants: dict[str, VariantSecond]
+    breakers: dict[str, str]
+    cells: dict[str, float]
+    connections: int = 0
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """A worker's circuit breaker moved; `state` is closed, open, half_open or isolated."""
+
+    worker: int
+    at_us: int
+    variant: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first line of a worker: it listens (or could not: `error` says why)."""
+
+    worker: int
+    pid: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """The last line of a worker that was asked to leave: requests it finished while draining."""
+
+    worker: int
+    finished: int = 0
+
+
+Message = Routing | Outcomes | Report | BreakerChanged | Hello | Drained
+
+_KINDS: Final[dict[str, type[Any]]] = {
+    kind.__name__: kind for kind in (Routing, Outcomes, Report, BreakerChanged, Hello, Drained)
+}
+
+
+def encode(message: Message) -> bytes:
+    """One line, newline included."""
+    return orjson.dumps({"kind": type(message).__name__, **asdict(message)}) + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message of one line; a foreign line raises ValueError."""
+    raw = orjson.loads(line)
+    try:
+        kind = _KINDS[raw.pop("kind")]
+        if kind is Report:
+            raw["variants"] = {
+                name: VariantSecond(
+                    **{
+                        **second,
+                        "latency": tuple(map(tuple, second["latency"])),
+                        "pace": tuple(map(tuple, second["pace"])),
+                    }
+                )
+                for name, second in raw["variants"].items()
+            }
+        elif kind is Outcomes:
+            raw["runs"] = tuple(map(tuple, raw["runs"]))
+        message: Message = kind(**raw)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"not a message of this link: {line[:200]!r}") from error
+    return message
