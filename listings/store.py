@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -38,6 +38,28 @@ class DryRun(StrEnum):
 
     APPLIED = "applied"
     PLANNED = "planned"
+
+
+class DryRunMeans(StrEnum):
+    """How a dry run is kept from storing anything; the first three execute, the last only plans.
+
+    `TRANSACTION` is a direct connection's own rolled-back transaction; `ROLLBACK` is PostgREST's
+    ``Prefer: tx=rollback``, used only where the server has proven to honour it; `RAISE` is a function
+    in the database that always ends by raising, with its result as the message.
+    """
+
+    TRANSACTION = "transaction"
+    ROLLBACK = "rollback"
+    RAISE = "raise"
+    PLAN = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunProof:
+    """What a store showed when asked to prove that its dry runs store nothing."""
+
+    means: DryRunMeans
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,7 @@ class UpsertResult:
 
     records: tuple[Record, ...]
     dry_run: DryRun | None = None
+    means: DryRunMeans | None = None
 
 
 class SyncStatus(StrEnum):
@@ -157,8 +180,23 @@ class ListingStore(Protocol):
         """Prove that the store can be reached and will serve us; raise what is wrong."""
         ...
 
+    async def prove_dry_run(self) -> DryRunProof:
+        """Dry-run a random listing in `PROOF_WORKSPACE`, then read that workspace's rows and journal back.
+
+        Raises StoreRefused, saying what was found, unless nothing was stored.
+        """
+        ...
+
+    def dry_run_means(self) -> DryRunMeans | None:
+        """The means the next dry run would use, as far as known; None before the first."""
+        ...
+
     def api_usage(self) -> ApiUsage:
         """How much of the store's call budget is in use."""
+        ...
+
+    def gauges(self) -> Mapping[str, float]:
+        """Figures of the store's own for the metrics, by name (e.g. ``db_pool_waiting``)."""
         ...
 
     async def close(self) -> None:
