@@ -1,0 +1,1 @@
+"""The admin port: what people and programs read of the rollout, and how they steer it."""
