@@ -1,0 +1,1 @@
+"""The whole system on one machine, on real servers: for the demo, for `make up`, for tests."""

@@ -1,0 +1,62 @@
+"""Fixtures that give tests real servers; see tests/support/servers.py for how they are shared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops.devstack import postgres
+from tests.support.servers import create_database, drop_database, migrated_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ops.devstack.postgres import Postgres
+    from tests.support.servers import Database
+
+
+@pytest.fixture(scope="session")
+def server_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the servers of this session write their logs."""
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_logs: Path) -> Iterator[Postgres]:
+    """One real PostgreSQL for the session; `.url` is a superuser's."""
+    server = postgres.start(log=server_logs / "postgresql.log")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _template(postgres_server: Postgres) -> Iterator[Database]:
+    template = migrated_template(postgres_server)
+    yield template
+    drop_database(postgres_server, template)
+
+
+@pytest.fixture
+def database(postgres_server: Postgres, _template: Database) -> Iterator[Database]:
+    """A migrated database of the test's own; `.url`, `.url_as(role)`, `.connect()`, `.fetch()`."""
+    fresh = create_database(postgres_server, template=_template.name)
+    yield fresh
+    drop_database(postgres_server, fresh)
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: Postgres, _template: Database) -> Iterator[Database]:
+    """A migrated database shared by the tests of one file."""
+    fresh = create_database(postgres_server, template=_template.name)
+    yield fresh
+    drop_database(postgres_server, fresh)
+
+
+@pytest.fixture
+def empty_database(postgres_server: Postgres) -> Iterator[Database]:
+    """A database of the test's own with nothing in it."""
+    fresh = create_database(postgres_server)
+    yield fresh
+    drop_database(postgres_server, fresh)
