@@ -1,0 +1,214 @@
+"""
+Settings: the environment (or `.env`) read once, checked whole, frozen.
+
+Every fault is reported at once under the variable's own name with what was expected, because fixing
+a deployment one restart per mistake is misery. Secrets are held as digests or `SecretStr` and never
+appear in a message. Names are the outside contract; field names carry their units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway.errors import Fault, SettingsError
+
+_PROJECT: Final = Path(__file__).resolve().parent.parent
+_MIN_TOKEN_CHARACTERS: Final = 8
+_MIN_TOKEN_VARIETY: Final = 4
+_SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
+_TOKEN_NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+
+
+class Scope(IntEnum):
+    """What a token may do; each scope includes the lower ones."""
+
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AdminToken:
+    """A bearer token as its SHA-256, so that the token itself is never held nor shown."""
+
+    name: str
+    scope: Scope
+    sha256: bytes
+
+    def __str__(self) -> str:
+        """Give the form of the environment variable."""
+        return f"{self.name}:{self.scope.name.lower()}:sha256:{self.sha256.hex()}"
+
+
+def _token(entry: str, position: int) -> AdminToken:
+    """One `name:scope:token` entry; a complaint never repeats the token."""
+    parts = entry.split(":", 2)
+    if len(parts) != 3:  # noqa: PLR2004 - name, scope and token
+        raise ValueError(f"entry {position} is not name:scope:token")
+    name, scope, secret = (part.strip() for part in parts)
+    if not _TOKEN_NAME.fullmatch(name):
+        raise ValueError(f"entry {position}: the name must be letters, digits and . _ @ -")
+    if scope.upper() not in Scope.__members__:
+        raise ValueError(f"entry {position} ({name}): the scope must be viewer, operator or admin")
+    if secret.startswith("sha256:"):
+        digest = secret.removeprefix("sha256:").lower()
+        if not _SHA256_HEX.fullmatch(digest):
+            raise ValueError(f"entry {position} ({name}): sha256: needs 64 hexadecimal digits")
+        return AdminToken(name, Scope[scope.upper()], bytes.fromhex(digest))
+    if len(secret) < _MIN_TOKEN_CHARACTERS or len(set(secret)) < _MIN_TOKEN_VARIETY:
+        raise ValueError(
+            f"entry {position} ({name}): the token is too weak; use at least "
+            f"{_MIN_TOKEN_CHARACTERS} characters that are not all alike"
+        )
+    return AdminToken(name, Scope[scope.upper()], hashlib.sha256(secret.encode()).digest())
+
+
+def _tokens(value: object) -> tuple[AdminToken, ...]:
+    if isinstance(value, tuple):
+        return value
+    entries = [entry.strip() for entry in str(value).split(",") if entry.strip()]
+    tokens = tuple(_token(entry, position) for position, entry in enumerate(entries, start=1))
+    names = [token.name for token in tokens]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"the name {twice[0]} stands twice")
+    if len({token.sha256 for token in tokens}) < len(tokens):
+        raise ValueError("two names share one token")
+    return tokens
+
+
+def _service_url(value: str) -> str:
+    """`http://host[:port]`: the gateway adds the path itself."""
+    parts = urlsplit(value)
+    if parts.scheme != "http" or not parts.hostname or parts.path not in {"", "/"}:
+        raise ValueError("not of the form http://host:port")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("not of the form http://host:port")
+    if parts.port == 0:
+        raise ValueError("port 0 cannot be called")
+    return value.rstrip("/")
+
+
+def _webhook_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not an http or https URL")
+    return value
+
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Rate = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
+ServiceUrl = Annotated[str, AfterValidator(_service_url)]
+
+
+class Settings(BaseSettings):
+    """All the gateway is told from outside. Port 0 takes a free one and says which."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    # Clients call from anywhere; people only from this machine unless told otherwise.
+    host: str = Field("0.0.0.0", alias="GATEWAY_HOST", min_length=1)  # noqa: S104 - a public port
+    port: Port = Field(8080, alias="GATEWAY_PORT")
+    admin_host: str = Field("127.0.0.1", alias="GATEWAY_ADMIN_HOST", min_length=1)
+    admin_port: Port = Field(8090, alias="GATEWAY_ADMIN_PORT")
+    admin_tokens: Annotated[tuple[AdminToken, ...], NoDecode, BeforeValidator(_tokens)] = Field(
+        (), alias="GATEWAY_ADMIN_TOKENS"
+    )
+    workers: int = Field(1, alias="GATEWAY_WORKERS", ge=1, le=64)
+    policy_path: Path = Field(_PROJECT / "config" / "rollout.toml", alias="GATEWAY_POLICY")
+    state_dir: Path = Field(Path(".syncgate"), alias="GATEWAY_STATE_DIR")
+
+    old_url: ServiceUrl = Field("http://127.0.0.1:3001", alias="SYNC_OLD_URL")
+    new_url: ServiceUrl = Field("http://127.0.0.1:3002", alias="SYNC_NEW_URL")
+    redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
+    database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
+
+    # Limits; 0 switches one off.
+    rate_limit_per_second: Rate = Field(100.0, alias="GATEWAY_RATE_LIMIT_PER_SECOND")
+    rate_limit_burst: int = Field(200, alias="GATEWAY_RATE_LIMIT_BURST", ge=0, le=1_000_000)
+    upstream_limit_per_second: Rate = Field(0.0, alias="GATEWAY_UPSTREAM_LIMIT_PER_SECOND")
+    connections_per_address: int = Field(
+        1024, alias="GATEWAY_CONNECTIONS_PER_ADDRESS", ge=0, le=1_000_000
+    )
+
+    breaker_threshold: int = Field(5, alias="GATEWAY_BREAKER_THRESHOLD", ge=1, le=10_000)
+    breaker_timeout_ms: Milliseconds = Field(60_000, alias="GATEWAY_BREAKER_TIMEOUT")
+
+    # Deadlines of the data plane.
+    header_timeout_ms: Milliseconds = Field(10_000, alias="GATEWAY_HEADER_TIMEOUT")
+    body_timeout_ms: Milliseconds = Field(30_000, alias="GATEWAY_BODY_TIMEOUT")
+    connect_timeout_ms: Milliseconds = Field(2_000, alias="GATEWAY_CONNECT_TIMEOUT")
+    read_timeout_ms: Milliseconds = Field(30_000, alias="GATEWAY_READ_TIMEOUT")
+    sync_timeout_ms: Milliseconds = Field(600_000, alias="GATEWAY_SYNC_TIMEOUT")
+    idle_timeout_ms: Milliseconds = Field(75_000, alias="GATEWAY_IDLE_TIMEOUT")
+    drain_timeout_ms: Milliseconds = Field(30_000, alias="GATEWAY_DRAIN_TIMEOUT")
+    max_body_bytes: int = Field(16 * 1024 * 1024, alias="GATEWAY_MAX_BODY_BYTES", ge=1, le=2**31)
+
+    # Watching.
+    monitoring_enabled: bool = Field(True, alias="MONITORING_ENABLED")  # noqa: FBT003 - a default
+    monitoring_interval_ms: Milliseconds = Field(60_000, alias="MONITORING_INTERVAL")
+    probe_interval_ms: Milliseconds = Field(1_000, alias="GATEWAY_PROBE_INTERVAL")
+    probe_timeout_ms: Milliseconds = Field(1_000, alias="GATEWAY_PROBE_TIMEOUT")
+    network_capacity_mbit: Rate = Field(0.0, alias="GATEWAY_NETWORK_CAPACITY_MBIT")
+    alert_webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] | None = Field(
+        None, alias="ALERT_WEBHOOK_URL"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
+    log_file_path: Path | None = Field(None, alias="LOG_FILE_PATH")
+
+    @property
+    def breaker_timeout_us(self) -> int:
+        """How long an open breaker rests, in the core's unit."""
+        return self.breaker_timeout_ms * 1_000
+
+    def to_environment(self) -> dict[str, str]:
+        """Give the same settings as environment variables, for a worker process."""
+        environment: dict[str, str] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if value is not None and field.alias is not None:
+                environment[field.alias] = _as_variable(value)
+        return environment
+
+
+def _as_variable(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
+    """Read environment and `.env`; raise SettingsError with every fault."""
+    try:
+        return Settings(_env_file=env_file)
+    except ValidationError as error:
+        faults = tuple(_fault(detail) for detail in error.errors(include_url=False))
+        raise SettingsError(
+            "Settings", faults, todo="Correct these in the environment or .env and start again."
+        ) from None
+
+
+def _fault(detail: Any) -> Fault:
+    """Put a pydantic complaint in our words; the input is left out, for it may be a secret."""
+    where = str(detail["loc"][0]) if detail["loc"] else "settings"
+    if detail["type"] == "value_error":
+        return Fault(where, str(detail["ctx"]["error"]))
+    return Fault(where, str(detail["msg"]))
