@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -43,10 +44,13 @@ class AdminToken:
     name: str
     scope: Scope
     sha256: bytes
+    last_day: date | None = None
+    """The last day (UTC) it is accepted; written `;until=2026-12-31` after the token."""
 
     def __str__(self) -> str:
         """Give the form of the environment variable."""
-        return f"{self.name}:{self.scope.name.lower()}:sha256:{self.sha256.hex()}"
+        until = f";until={self.last_day.isoformat()}" if self.last_day else ""
+        return f"{self.name}:{self.scope.name.lower()}:sha256:{self.sha256.hex()}{until}"
 
 
 def _token(entry: str, position: int) -> AdminToken:
@@ -59,17 +63,29 @@ def _token(entry: str, position: int) -> AdminToken:
         raise ValueError(f"entry {position}: the name must be letters, digits and . _ @ -")
     if scope.upper() not in Scope.__members__:
         raise ValueError(f"entry {position} ({name}): the scope must be viewer, operator or admin")
+    secret, until = _split_expiry(secret, f"entry {position} ({name})")
     if secret.startswith("sha256:"):
         digest = secret.removeprefix("sha256:").lower()
         if not _SHA256_HEX.fullmatch(digest):
             raise ValueError(f"entry {position} ({name}): sha256: needs 64 hexadecimal digits")
-        return AdminToken(name, Scope[scope.upper()], bytes.fromhex(digest))
+        return AdminToken(name, Scope[scope.upper()], bytes.fromhex(digest), until)
     if len(secret) < _MIN_TOKEN_CHARACTERS or len(set(secret)) < _MIN_TOKEN_VARIETY:
         raise ValueError(
             f"entry {position} ({name}): the token is too weak; use at least "
             f"{_MIN_TOKEN_CHARACTERS} characters that are not all alike"
         )
-    return AdminToken(name, Scope[scope.upper()], hashlib.sha256(secret.encode()).digest())
+    return AdminToken(name, Scope[scope.upper()], hashlib.sha256(secret.encode()).digest(), until)
+
+
+def _split_expiry(secret: str, where: str) -> tuple[str, date | None]:
+    """Take `;until=YYYY-MM-DD` off the end of a token."""
+    token, separator, suffix = secret.partition(";until=")
+    if not separator:
+        return secret, None
+    try:
+        return token, date.fromisoformat(suffix)
+    except ValueError:
+        raise ValueError(f"{where}: until= needs a day such as 2026-12-31") from None
 
 
 def _tokens(value: object) -> tuple[AdminToken, ...]:
@@ -198,7 +214,7 @@ def _as_variable(value: object) -> str:
 def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
     """Read environment and `.env`; raise SettingsError with every fault."""
     try:
-        return Settings(_env_file=env_file)
+        return Settings(_env_file=env_file)  # type: ignore[call-arg]  # unseen without the plugin
     except ValidationError as error:
         faults = tuple(_fault(detail) for detail in error.errors(include_url=False))
         raise SettingsError(

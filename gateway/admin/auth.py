@@ -2,9 +2,7 @@
 Who may do what on the admin port.
 
 A token names a person or a program and one scope; scopes are a ladder: viewer reads, operator
-moves the rollout, admin overrides gates. Tokens come as `name:scope:token`, separated by commas,
-where the token may be `sha256:<hex>` so that the secret itself never lies in a configuration file,
-and may end with `;until=2026-12-31` (UTC; the day itself still counts).
+moves the rollout, admin overrides gates. A token may carry its last day.
 
 Every configured token is compared, each in constant time over its digest, so the time an answer
 takes tells neither whether a name exists nor how much of a token was right. A missing, wrong or
@@ -21,18 +19,14 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
-import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_SHA256_HEX: Final = re.compile(r"\A[0-9a-f]{64}\Z", re.IGNORECASE)
-_NAME: Final = re.compile(r"\A[\w.@-]{1,64}\Z")
+    from datetime import date
 
 FREE_FAILURES: Final = 20
 """Wrong tokens an address may send in a minute before its next wrong ones are answered slowly."""
@@ -50,14 +44,28 @@ class Scope(IntEnum):
     ADMIN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One accepted token; only its SHA-256 is kept."""
+class Token(Protocol):
+    """One accepted token; only its SHA-256 is known."""
 
-    name: str
-    scope: Scope
-    digest: bytes
-    expires_at: datetime | None = None
+    @property
+    def name(self) -> str:
+        """Whom the audit will name."""
+        ...
+
+    @property
+    def scope(self) -> int:
+        """A `Scope`."""
+        ...
+
+    @property
+    def sha256(self) -> bytes:
+        """What is compared."""
+        ...
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day (UTC) on which it is accepted."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,80 +78,18 @@ class Caller:
     user_agent: str = ""
 
 
-class TokenFault(ValueError):  # noqa: N818 - the project's word for a configuration mistake
-    """GATEWAY_ADMIN_TOKENS cannot be understood; the message names every fault, never a secret."""
-
-
-def parse_tokens(raw: str) -> tuple[Token, ...]:
-    """Read `name:scope:token,...`; all faults at once, by position: a fault may hide a secret."""
-    tokens: list[Token] = []
-    faults: list[str] = []
-    for position, entry in enumerate((part.strip() for part in raw.split(",")), start=1):
-        if not entry:
-            continue
-        try:
-            token = _parse_token(entry)
-        except TokenFault as fault:
-            faults.append(f"entry {position}: {fault}")
-            continue
-        if any(token.name == other.name for other in tokens):
-            faults.append(f"entry {position}: the name {token.name!r} is taken already")
-        if any(token.digest == other.digest for other in tokens):
-            faults.append(f"entry {position}: same token as an earlier entry; each needs its own")
-        tokens.append(token)
-    if faults:
-        raise TokenFault("; ".join(faults))
-    return tuple(tokens)
-
-
-def _parse_token(entry: str) -> Token:
-    name, _, rest = entry.partition(":")
-    scope_name, _, secret = rest.partition(":")
-    secret, _, suffix = secret.partition(";")
-    if not secret:
-        raise TokenFault("expected name:scope:token")
-    if not _NAME.match(name):
-        raise TokenFault("the name must be 1 to 64 letters, digits or one of . _ @ -")
-    try:
-        scope = Scope[scope_name.strip().upper()]
-    except KeyError:
-        raise TokenFault("the scope must be viewer, operator or admin") from None
-    if secret.startswith("sha256:"):
-        hexadecimal = secret.removeprefix("sha256:")
-        if not _SHA256_HEX.match(hexadecimal):
-            raise TokenFault("sha256: must be followed by 64 hexadecimal digits")
-        digest = bytes.fromhex(hexadecimal)
-    else:
-        digest = token_digest(secret)
-    return Token(name=name, scope=scope, digest=digest, expires_at=_parse_until(suffix))
-
-
-def _parse_until(suffix: str) -> datetime | None:
-    if not suffix:
-        return None
-    key, _, value = suffix.partition("=")
-    try:
-        last_day = date.fromisoformat(value) if key == "until" else None
-    except ValueError:
-        last_day = None
-    if last_day is None:
-        raise TokenFault("after ';' only until=YYYY-MM-DD is understood")
-    return datetime(last_day.year, last_day.month, last_day.day, tzinfo=UTC) + timedelta(days=1)
-
-
 def token_digest(secret: str) -> bytes:
     """Give what is kept and compared instead of a token."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-def match_token(tokens: Sequence[Token], presented: str, now: datetime) -> Token | None:
+def match_token(tokens: Sequence[Token], presented: str, today: date) -> Token | None:
     """Find the valid token that was presented, if any; always compares with all of them."""
     digest = token_digest(presented)
     found: Token | None = None
     for token in tokens:
-        if hmac.compare_digest(token.digest, digest) and (
-            token.expires_at is None or now < token.expires_at
-        ):
+        right = hmac.compare_digest(token.sha256, digest)
+        if right and (token.last_day is None or today <= token.last_day):
             found = token
     return found
 
