@@ -1,0 +1,82 @@
+"""
+What a data-plane worker is told when it starts: one frozen value, filled by bootstrap.
+
+Nothing here changes while a worker lives; what does change (weights, phase, mirror) travels as
+`gateway.link.Routing`. The value goes to the worker process as JSON, so that a worker can be started
+by anything that can start a process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import orjson
+
+MEBIBYTE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlaneSettings:
+    """Addresses, limits and deadlines of the data plane; a limit of 0 is off.
+
+    `operator_tokens_sha256` are the tokens that may force a side with `Sync-System`, as lowercase
+    hexadecimal digests. `prefix` is what is forwarded: the path itself and everything below it.
+    `sync_timeout_ms` is the total deadline of a write, `read_timeout_ms` the one of a read.
+    """
+
+    old_url: str
+    new_url: str
+    prefix: str = "/api/property-listings"
+    operator_tokens_sha256: tuple[str, ...] = ()
+
+    rate_limit_per_second: float = 100.0
+    rate_limit_burst: int = 200
+    upstream_limit_per_second: float = 0.0
+    connections: int = 16_384
+    connections_per_address: int = 1_024
+    in_flight: int = 2_048
+    upstream_connections: int = 512
+
+    breaker_threshold: int = 5
+    breaker_timeout_ms: int = 60_000
+
+    header_timeout_ms: int = 10_000
+    body_timeout_ms: int = 30_000
+    write_timeout_ms: int = 30_000
+    idle_timeout_ms: int = 75_000
+    connect_timeout_ms: int = 2_000
+    read_timeout_ms: int = 30_000
+    sync_timeout_ms: int = 600_000
+    drain_timeout_ms: int = 30_000
+    drain_idle_ms: int = 2_000
+    upstream_idle_ms: int = 4_000
+
+    max_headers: int = 100
+    max_header_bytes: int = 64 * 1024
+    max_target_bytes: int = 8 * 1024
+    max_body_bytes: int = 16 * MEBIBYTE
+    max_answer_bytes: int = 64 * MEBIBYTE
+
+    mirror_in_flight: int = 64
+    mirror_queue: int = 256
+    mirror_queue_bytes: int = 64 * MEBIBYTE
+    mirror_timeout_ms: int = 60_000
+
+    idempotency_ttl_s: int = 86_400
+    access_log_every: int = 0
+
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+
+    def to_json(self) -> str:
+        """Give the value as it travels to a worker process."""
+        return orjson.dumps(asdict(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> DataPlaneSettings:
+        """Read what `to_json` wrote; a foreign field raises TypeError."""
+        raw: dict[str, Any] = orjson.loads(text)
+        return cls(
+            **{**raw, "operator_tokens_sha256": tuple(raw.get("operator_tokens_sha256", ()))}
+        )
