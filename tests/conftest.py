@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ops.devstack import postgres
-from tests.support.servers import create_database, drop_database, migrated_template
+from ops.devstack import valkey as valkey_server
+from tests.support.servers import (
+    PostgrestFactory,
+    create_database,
+    drop_database,
+    migrated_template,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from ops.devstack.postgres import Postgres
+    from ops.devstack.valkey import Valkey
     from tests.support.servers import Database
 
 
@@ -60,3 +67,30 @@ def empty_database(postgres_server: Postgres) -> Iterator[Database]:
     fresh = create_database(postgres_server)
     yield fresh
     drop_database(postgres_server, fresh)
+
+
+@pytest.fixture
+def postgrest(server_logs: Path) -> Iterator[PostgrestFactory]:
+    """Starts PostgREST on a database: `postgrest(database, kind="real", db_tx_end="commit")`.
+
+    What it returns has `.url` and `.token(role, **claims)`.
+    """
+    factory = PostgrestFactory(server_logs)
+    yield factory
+    factory.stop()
+
+
+@pytest.fixture(scope="module")
+def module_postgrest(server_logs: Path) -> Iterator[PostgrestFactory]:
+    """The same, its servers shared by the tests of one file."""
+    factory = PostgrestFactory(server_logs)
+    yield factory
+    factory.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(server_logs: Path) -> Iterator[Valkey]:
+    """One real Valkey (or Redis) for the session; `.url`. Prefix your keys: it is shared."""
+    server = valkey_server.start(log=server_logs / "valkey.log")
+    yield server
+    server.stop()

@@ -15,11 +15,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
+import pytest
 from psycopg import sql
 
-if TYPE_CHECKING:
-    from ops.devstack.postgres import Postgres
+from ops.devstack import postgrest
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ops.devstack.postgres import Postgres
+    from ops.devstack.postgrest import Postgrest, Program
+
+JWT_SECRET = "a secret for tests only, long enough for HS256"
 _numbers = itertools.count(1)
 
 
@@ -73,6 +80,59 @@ def migrated_template(server: Postgres) -> Database:
     database = create_database(server)
     migrate(database.url)
     return database
+
+
+def postgrest_program(kind: str) -> Program:
+    """What `kind` names: "real" (skips only where it cannot be had), "standin" or "best"."""
+    if kind == "standin":
+        return postgrest.STANDIN
+    if kind == "best":
+        return postgrest.find_program()
+    if not postgrest.real_is_expected():
+        pytest.skip("neither postgrest nor npm on PATH: the real PostgREST cannot be had here")
+    return postgrest.find_real()
+
+
+class PostgrestFactory:
+    """Starts PostgREST on databases; the same question twice gets the same server.
+
+    `start(database, kind="best", user="authenticator", db_tx_end="commit-allow-override")`.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._servers: dict[tuple[object, ...], Postgrest] = {}
+
+    def __call__(
+        self,
+        database: Database | str,
+        *,
+        kind: str = "best",
+        user: str | None = "authenticator",
+        **config: str,
+    ) -> Postgrest:
+        """A server on `database` (or URL), with settings by PostgREST's names, `_` for `-`."""
+        if isinstance(database, str):
+            url = database
+        else:
+            url = database.url_as(user) if user else database.url
+        key = (url, kind, *sorted(config.items()))
+        running = self._servers.get(key)
+        if running is None or running.process.exit_code is not None:
+            running = postgrest.start(
+                postgrest_program(kind),
+                database_url=url,
+                secret=config.pop("jwt_secret", JWT_SECRET),
+                log=self._logs / f"postgrest-{next(_numbers)}.log",
+                config={name.replace("_", "-"): value for name, value in config.items()},
+            )
+            self._servers[key] = running
+        return running
+
+    def stop(self) -> None:
+        """Stop every server it started."""
+        for server in self._servers.values():
+            server.stop()
 
 
 def _run(server: Postgres, statement: sql.Composed) -> None:

