@@ -1,4 +1,4 @@
-"""The layout is part of the product: what stands where, how long a file may grow, what must not be named."""
+"""The layout is part of the product: what stands where, how long a file may grow."""
 
 from __future__ import annotations
 
