@@ -399,6 +399,20 @@ class SystemView:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceView:
+    """How near one error-rate rule is to firing: `level` 0..1, the estimate since it left zero."""
+
+    rule: str
+    severity: str
+    threshold_ratio: float
+    level: float
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ControlView:
     """All there is to know at one instant, taken without waiting for anything.
 
@@ -417,6 +431,12 @@ class ControlView:
     systems: tuple[SystemView, ...]
     workers: tuple[WorkerView, ...]
     store_writable: bool = True
+    window_s: int = 60
+    """The display window of `systems`."""
+    evidence: tuple[EvidenceView, ...] = ()
+    """One bar per error-rate rule in force, most severe first."""
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """Newest figures by metric name (`cpu_ratio`, `database_load_ratio`); absent is not known."""
 
 
 class Control(Protocol):
