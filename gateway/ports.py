@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from gateway.core.analysis import Verdict
+    from gateway.core.analysis import Inputs, Judgement, Watch
     from gateway.core.model import Access, Variant
-    from gateway.core.rollout import RolloutState
-    from gateway.link import Message, Routing
-    from gateway.policy import Policy
+    from gateway.core.rollout import Plan, State
 
 Document = Mapping[str, object]
 
@@ -76,12 +74,17 @@ class CommandKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One wish of a person. `weight_bp` belongs to WEIGHT (`access` None = reads and writes)."""
+    """One wish of a person.
+
+    `weight_bp` belongs to WEIGHT (`access` None: reads and writes), `force` to PROMOTE, `decision` to
+    HOLD (None: all that are open).
+    """
 
     kind: CommandKind
     weight_bp: int | None = None
     access: Access | None = None
     force: bool = False
+    decision: int | None = None
 
 
 # --- the durable record ------------------------------------------------------------------------
@@ -294,26 +297,6 @@ class WorkerView:
     in_flight: int = 0
 
 
-class Workers(Protocol):
-    """The data-plane processes."""
-
-    def publish(self, routing: Routing) -> None:
-        """Send the routing to every worker, present and future; never waits."""
-        ...
-
-    def messages(self) -> AsyncIterator[Message]:
-        """Yield what the workers say, in the order each said it."""
-        ...
-
-    def view(self) -> tuple[WorkerView, ...]:
-        """Show the workers as they stand now."""
-        ...
-
-    async def roll(self) -> None:
-        """Replace every worker by a new one, one after the other, losing nothing."""
-        ...
-
-
 # --- the world around --------------------------------------------------------------------------
 
 
@@ -383,60 +366,44 @@ class Lease(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SystemView:
-    """One system over the display window: rates are None where nothing was seen."""
+    """One system over the display window; a figure that is not known is None, never zero."""
 
     variant: Variant
+    window_s: int
     requests: int
     errors: int
     rejected: int
+    requests_per_s: float
     error_ratio: float | None
+    rejected_ratio: float | None
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
+    sync_seconds_per_1000: float | None
     breaker: str
     healthy: bool | None
     health_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceView:
-    """How near one error-rate rule is to firing: `level` 0..1, the estimate since it left zero."""
-
-    rule: str
-    severity: str
-    threshold_ratio: float
-    level: float
-    ratio: float | None = None
-    low: float | None = None
-    high: float | None = None
-    sample: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class ControlView:
     """All there is to know at one instant, taken without waiting for anything.
 
-    `verdict` is None until the first evaluation. `sentence` says in one sentence why things stand
-    as they do. `bake_left_us` is None outside a phase that bakes.
+    `judgement` is the newest look with the `inputs` and the `watch` (evidence) it was taken on; all
+    three are None until the first look. Why things stand as they do is `state.why`.
     """
 
     at_us: int
-    state: RolloutState
-    version: int
-    policy: Policy
-    verdict: Verdict | None
-    sentence: str
-    next_phase: str | None
-    bake_left_us: int | None
+    state: State
+    plan: Plan
+    judgement: Judgement | None
+    inputs: Inputs | None
+    watch: Watch | None
     systems: tuple[SystemView, ...]
     workers: tuple[WorkerView, ...]
+    events: tuple[Event, ...]
+    """The last ones, newest last."""
     store_writable: bool = True
-    window_s: int = 60
-    """The display window of `systems`."""
-    evidence: tuple[EvidenceView, ...] = ()
-    """One bar per error-rate rule in force, most severe first."""
-    resources: Mapping[str, float] = field(default_factory=dict)
-    """Newest figures by metric name (`cpu_ratio`, `database_load_ratio`); absent is not known."""
 
 
 class Control(Protocol):

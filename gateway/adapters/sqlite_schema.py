@@ -2,8 +2,8 @@
 The tables of one node's state file, and what tells a good file from a foreign one.
 
 The state keeps its last versions (each with its digest) rather than one row that is overwritten, so
-an operator can see what stood before. Audit rows can be neither changed nor deleted through SQL; the
-chain (`audit_chain`) finds whoever goes behind SQL's back.
+an operator can see what stood before. Audit rows can be neither changed nor deleted through SQL;
+the chain (`audit_chain`) finds whoever goes behind SQL's back.
 """
 
 from __future__ import annotations

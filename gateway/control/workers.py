@@ -1,0 +1,329 @@
+"""
+The data-plane processes: started, listened to, replaced, drained.
+
+Each slot keeps one worker alive. A worker that dies is replaced after a growing pause; a rolling
+restart starts the new worker on the same inherited socket and only then asks the old one to drain,
+so the port is never without somebody who accepts. Worker numbers are never used twice, so that a
+late word of an old worker cannot be taken for its successor's. A worker whose parent is gone sees
+its link close and dies; the kernel kills it in any case (PR_SET_PDEATHSIG).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gateway.errors import WorkerFailedError
+from gateway.link import MAX_LINE_BYTES, Drained, Hello, Message, Report, Routing, decode, encode
+from gateway.ports import WorkerView
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+START_DEADLINE_S: Final = 30.0
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 10.0
+_STEADY_AFTER_S: Final = 30.0
+_QUEUE: Final = 10_000
+
+_log = structlog.get_logger("workers")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerChanged:
+    """A worker became ready, died or left; `unexpected` if nobody asked it to."""
+
+    worker: int
+    state: str
+    detail: str = ""
+    unexpected: bool = False
+
+
+WorkerMessage = Message | WorkerChanged
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """One process and its end of the link."""
+
+    number: int
+    process: Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    ready: asyncio.Future[None]
+    state: str = "starting"
+    routing_version: int = 0
+    connections: int = 0
+    in_flight: int = 0
+    finished: int = 0
+    listening: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A place that one living worker should always fill."""
+
+    worker: _Worker | None = None
+    restarts: int = 0
+    leaving: set[_Worker] = field(default_factory=set)
+    keeper: asyncio.Task[None] | None = None
+    replaced: asyncio.Event = field(default_factory=asyncio.Event)
+    filling: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class WorkerPool:
+    """`Workers`: `count` processes that share one listening socket."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        *,
+        workers: int,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        drain_timeout_s: float,
+    ) -> None:
+        self._listener = listener
+        self._command = tuple(command)
+        self._environment = dict(environment)
+        self._drain_timeout_s = drain_timeout_s
+        self._slots = [_Slot() for _ in range(workers)]
+        self._numbers = count(1)
+        self._routing: Routing | None = None
+        self._queue: asyncio.Queue[WorkerMessage] = asyncio.Queue(_QUEUE)
+        self._stopping = False
+        self._rolling = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Start every slot; WorkerFailedError if one cannot serve."""
+        try:
+            for slot in self._slots:
+                slot.worker = await self._spawn()
+        except BaseException:
+            await self.kill()
+            raise
+        for slot in self._slots:
+            slot.keeper = asyncio.create_task(self._keep(slot))
+
+    def publish(self, routing: Routing) -> None:
+        """Send the routing to every worker, present and future; never waits."""
+        self._routing = routing
+        line = encode(routing)
+        for worker in self._everyone():
+            if not worker.writer.is_closing():
+                worker.writer.write(line)
+
+    async def messages(self) -> AsyncIterator[WorkerMessage]:
+        """Yield what the workers say and what becomes of them, in order."""
+        while True:
+            yield await self._queue.get()
+
+    def view(self) -> tuple[WorkerView, ...]:
+        """Show the workers as they stand now."""
+        return tuple(
+            WorkerView(
+                worker=worker.number,
+                pid=worker.process.pid,
+                state=worker.state,
+                routing_version=worker.routing_version,
+                restarts=slot.restarts,
+                connections=worker.connections,
+                in_flight=worker.in_flight,
+            )
+            for slot in self._slots
+            for worker in (*((slot.worker,) if slot.worker else ()), *slot.leaving)
+        )
+
+    async def roll(self) -> None:
+        """Replace every worker by a new one, one after the other, losing nothing."""
+        async with self._rolling:
+            for slot in self._slots:
+                async with slot.filling:
+                    successor = await self._spawn()
+                    old, slot.worker = slot.worker, successor
+                    slot.replaced.set()
+                if old is not None:
+                    slot.leaving.add(old)
+                    await self._let_go(old)
+                    slot.leaving.discard(old)
+
+    async def drain(self) -> None:
+        """Ask all to finish and leave; the port closes at once, what was accepted is answered."""
+        self._stopping = True
+        await self._stop_keepers()
+        self._listener.close()
+        await asyncio.gather(*(self._let_go(worker) for worker in self._everyone()))
+
+    async def kill(self) -> None:
+        """End all workers without ceremony (the start failed)."""
+        self._stopping = True
+        await self._stop_keepers()
+        for worker in self._everyone():
+            await self._bury(worker, force=True)
+
+    def _everyone(self) -> list[_Worker]:
+        present = [slot.worker for slot in self._slots if slot.worker is not None]
+        return present + [worker for slot in self._slots for worker in slot.leaving]
+
+    async def _stop_keepers(self) -> None:
+        for slot in self._slots:
+            if slot.keeper is not None:
+                slot.keeper.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await slot.keeper
+
+    async def _keep(self, slot: _Slot) -> None:
+        """Keep the slot filled until the pool stops."""
+        pause_s = _FIRST_PAUSE_S
+        loop = asyncio.get_running_loop()
+        while True:
+            born = loop.time()
+            worker = slot.worker
+            if worker is None or not await self._died_unasked(slot, worker):
+                continue
+            slot.restarts += 1
+            await self._bury(worker, force=False)
+            if loop.time() - born > _STEADY_AFTER_S:
+                pause_s = _FIRST_PAUSE_S
+            slot.worker = None
+            while slot.worker is None:
+                await asyncio.sleep(pause_s)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+                try:
+                    async with slot.filling:
+                        if slot.worker is None:  # a rolling restart may have been faster
+                            slot.worker = await self._spawn()
+                except WorkerFailedError as error:
+                    _log.error("worker_restart_failed", reason=str(error), next_try_s=pause_s)
+
+    async def _died_unasked(self, slot: _Slot, worker: _Worker) -> bool:
+        """Wait until the worker ends or is replaced; True if it ended by itself."""
+        died = asyncio.create_task(worker.process.wait())
+        replaced = asyncio.create_task(slot.replaced.wait())
+        try:
+            await asyncio.wait({died, replaced}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (died, replaced):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        if slot.replaced.is_set():
+            slot.replaced.clear()
+            return False
+        code = worker.process.returncode
+        worker.state = "dead"
+        detail = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        _log.error("worker_died", worker=worker.number, pid=worker.process.pid, how=detail)
+        await self._queue.put(WorkerChanged(worker.number, "dead", detail, unexpected=True))
+        return True
+
+    async def _spawn(self) -> _Worker:
+        """Start one worker and wait until it listens."""
+        number = next(self._numbers)
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                str(number),
+                str(self._listener.fileno()),
+                str(theirs.fileno()),
+                str(os.getpid()),
+                env=self._environment,
+                pass_fds=(self._listener.fileno(), theirs.fileno()),
+            )
+        except OSError as error:
+            ours.close()
+            raise WorkerFailedError(f"A worker process could not be started ({error}).") from error
+        finally:
+            theirs.close()
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+        ready = asyncio.get_running_loop().create_future()
+        worker = _Worker(number, process, reader, writer, ready)
+        if self._routing is not None:
+            writer.write(encode(self._routing))
+        worker.listening = asyncio.create_task(self._listen(worker))
+        try:
+            await asyncio.wait_for(asyncio.shield(ready), START_DEADLINE_S)
+        except (TimeoutError, WorkerFailedError, asyncio.CancelledError) as error:
+            await self._bury(worker, force=True)
+            if isinstance(error, TimeoutError):
+                raise WorkerFailedError(
+                    f"Worker {number} was not ready within {START_DEADLINE_S:.0f} s.",
+                    todo="Its output is in the log.",
+                ) from error
+            raise
+        return worker
+
+    async def _listen(self, worker: _Worker) -> None:
+        """Pass on what the worker says until its link closes."""
+        while True:
+            try:
+                line = await worker.reader.readline()
+                message = decode(line) if line else None
+            except (OSError, ValueError) as error:
+                _log.error("worker_link_broken", worker=worker.number, reason=str(error))
+                worker.process.kill()
+                break
+            if message is None:
+                break
+            self._note(worker, message)
+            await self._queue.put(message)
+        if not worker.ready.done():
+            worker.ready.set_exception(
+                WorkerFailedError(f"Worker {worker.number} ended before it listened.")
+            )
+            worker.ready.exception()
+
+    def _note(self, worker: _Worker, message: Message) -> None:
+        if isinstance(message, Report):
+            worker.routing_version = message.routing_version
+            worker.connections = message.connections
+            worker.in_flight = message.in_flight
+        elif isinstance(message, Hello) and not worker.ready.done():
+            if message.error is None:
+                worker.state = "ready"
+                worker.ready.set_result(None)
+                _log.info("worker_ready", worker=worker.number, pid=worker.process.pid)
+                self._queue.put_nowait(WorkerChanged(worker.number, "ready"))
+            else:
+                worker.ready.set_exception(
+                    WorkerFailedError(f"Worker {worker.number}: {message.error}")
+                )
+        elif isinstance(message, Drained):
+            worker.finished = message.finished
+
+    async def _let_go(self, worker: _Worker) -> None:
+        """Ask one worker to drain; after the deadline it is killed, and that is said."""
+        worker.state = "draining"
+        with contextlib.suppress(ProcessLookupError):
+            worker.process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(worker.process.wait(), self._drain_timeout_s + 5)
+        except TimeoutError:
+            _log.error("worker_would_not_drain", worker=worker.number, pid=worker.process.pid)
+        await self._bury(worker, force=True)
+        _log.info("worker_drained", worker=worker.number, finished=worker.finished)
+        if not self._stopping:
+            await self._queue.put(WorkerChanged(worker.number, "left", "drained"))
+
+    async def _bury(self, worker: _Worker, *, force: bool) -> None:
+        """Make sure the process is gone and every word it said was heard."""
+        if force:
+            with contextlib.suppress(ProcessLookupError):
+                worker.process.kill()
+        await worker.process.wait()
+        if worker.listening is not None:
+            await worker.listening
+        worker.writer.close()
+        with contextlib.suppress(OSError):
+            await worker.writer.wait_closed()
