@@ -85,6 +85,8 @@ class Command:
     access: Access | None = None
     force: bool = False
     decision: int | None = None
+    """Belongs to HOLD: which one; None holds all that are open."""
+    decision: int | None = None
 
 
 # --- the durable record ------------------------------------------------------------------------
