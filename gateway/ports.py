@@ -76,16 +76,14 @@ class CommandKind(StrEnum):
 class Command:
     """One wish of a person.
 
-    `weight_bp` belongs to WEIGHT (`access` None: reads and writes), `force` to PROMOTE, `decision` to
-    HOLD (None: all that are open).
+    `weight_bp` belongs to WEIGHT (`access` None: reads and writes), `force` to PROMOTE, `decision`
+    to HOLD (None: all that are open).
     """
 
     kind: CommandKind
     weight_bp: int | None = None
     access: Access | None = None
     force: bool = False
-    decision: int | None = None
-    """Belongs to HOLD: which one; None holds all that are open."""
     decision: int | None = None
 
 
