@@ -1,0 +1,205 @@
+"""
+What can happen to a rollout, and what it then asks of the world.
+
+Events are orders of people and judgements of the analysis. Actions are descriptions: the core never
+performs them. They are performed in the order given, after the state was stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.core.model import Access, Weight  # noqa: TC001 - dataclass fields
+
+if TYPE_CHECKING:
+    from gateway.core.analysis import GateResult, Judgement, Note, Severity
+    from gateway.core.rollout.state import State
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Enter the first phase. `salt` is fresh randomness for the sticky split."""
+
+    actor: str
+    reason: str
+    salt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Enter the next phase. `force`: although gates do not pass (the caller checked the scope)."""
+
+    actor: str
+    reason: str
+    judgement: Judgement
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Keep the weight, stop the clock of the phase; the guard stays on."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on after a pause (answers open medium decisions), or leave `rolled_back` at weight 0."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetWeight:
+    """An operator's weight; `access` None: reads and writes alike."""
+
+    actor: str
+    reason: str
+    weight_bp: Weight
+    access: Access | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """A person takes all traffic back."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyStop:
+    """A person stops the new system; outranks everything, forced sides included."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Leave the emergency stop, weight 0."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A person answers a decision: no rollback at its deadline, for this reason. `decision` None: all."""
+
+    actor: str
+    reason: str
+    decision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The analysis has looked."""
+
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed without a look: only deadlines move."""
+
+
+Event = (
+    Start
+    | Promote
+    | Pause
+    | Resume
+    | SetWeight
+    | RollBack
+    | EmergencyStop
+    | Release
+    | Hold
+    | Judged
+    | Tick
+)
+
+
+# --- actions --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How requests are to be routed now; a higher version replaces a lower one, whole."""
+
+    version: int
+    salt: str
+    write_bp: Weight
+    read_bp: Weight
+    phase: str
+    status: str
+    stopped: bool
+    mirror_to: str | None
+    mirror_rate: float
+    mirror_dry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Make this the routing of every worker."""
+
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class StopCanarySync:
+    """Stop the sync that the new system is running (R4.1: `POST .../sync/stop`)."""
+
+    why: Note
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell people. `key` names the message template; `incident` lets alerts fold repeats."""
+
+    key: str
+    severity: Severity
+    note: Note
+    incident: str
+    resolved: bool = False
+    escalation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Write down who changed what, and why."""
+
+    actor: str
+    action: str
+    reason: str
+    before: State
+    after: State
+
+
+Action = Publish | StopCanarySync | Notify | Audit
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The new state and what is to be done; no actions: nothing that others must learn of."""
+
+    state: State
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The order does not fit: nothing changed. `note` says why, `remedy` what to do instead."""
+
+    code: str
+    note: Note
+    remedy: Note
+    failing: tuple[GateResult, ...] = ()
