@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 Value: TypeAlias = str | int | Decimal | bool | date | datetime | None
-Json: TypeAlias = "str | int | float | Decimal | bool | None | list[Json] | dict[str, Json]"
+Json: TypeAlias = "str | int | float | Decimal | bool | list[Json] | dict[str, Json] | None"
 
 PROPERTY_NUMBER_MAX: Final = 64
 DEFAULT_WORKSPACE: Final = "default"
@@ -48,12 +48,33 @@ class Kind(Enum):
     TIMESTAMP = "timestamptz"
 
 
+class Unit(Enum):
+    """What a number counts; each has its own way of being written."""
+
+    YEN = "yen"
+    YEN_PER_SQM = "yen per sqm"
+    SQM = "sqm"
+    METRE = "m"
+    PERCENT = "percent"
+    FLOOR = "floor"
+
+
+class Fold(Enum):
+    """How a text is normalised, from everything to nothing."""
+
+    CODE = "code"
+    NAME = "name"
+    ADDRESS = "address"
+    FREE = "free"
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One column of a listing.
 
     `minimum` and `maximum` are inclusive; `scale` is the number of decimals kept of a DECIMAL;
-    `unit` decides how the codec reads ``万円`` or ``坪`` ("yen", "sqm", or none).
+    `unit` decides how the codec reads a number's text (``万円``, ``坪``, ``km``, ``階建``);
+    `fold` how much of a text's spelling is width and may be unified (see listings.japanese).
     """
 
     name: str
@@ -63,7 +84,8 @@ class Field:
     maximum: int | None = None
     max_length: int | None = None
     scale: int | None = None
-    unit: str | None = None
+    unit: Unit | None = None
+    fold: Fold = Fold.NAME
 
     @property
     def json_name(self) -> str:
@@ -76,52 +98,60 @@ class Field:
         """The column type, e.g. ``numeric(20,2)``."""
         if self.kind is Kind.DECIMAL:
             return f"numeric(20,{self.scale or 0})"
-        return self.kind.value
+        return str(self.kind.value)
 
 
-def _text(name: str, title: str, max_length: int = 500) -> Field:
-    return Field(name, Kind.TEXT, title, max_length=max_length)
+def _text(name: str, title: str, max_length: int = 500, fold: Fold = Fold.NAME) -> Field:
+    return Field(name, Kind.TEXT, title, max_length=max_length, fold=fold)
 
 
-def _yen(name: str, title: str) -> Field:
-    return Field(name, Kind.INTEGER, title, minimum=0, maximum=10**15, unit="yen")
+def _code(name: str, title: str, max_length: int = 100) -> Field:
+    return _text(name, title, max_length, Fold.CODE)
+
+
+def _yen(name: str, title: str, unit: Unit = Unit.YEN) -> Field:
+    return Field(name, Kind.INTEGER, title, minimum=0, maximum=10**15, unit=unit)
 
 
 def _sqm(name: str, title: str) -> Field:
-    return Field(name, Kind.DECIMAL, title, minimum=0, maximum=10**9, scale=2, unit="sqm")
+    return Field(name, Kind.DECIMAL, title, minimum=0, maximum=10**9, scale=2, unit=Unit.SQM)
+
+
+def _percent(name: str, title: str, maximum: int) -> Field:
+    return Field(name, Kind.DECIMAL, title, minimum=0, maximum=maximum, scale=2, unit=Unit.PERCENT)
 
 
 FIELDS: Final[tuple[Field, ...]] = (
     _text("title", "物件名"),
-    _text("property_type", "種別", 100),
-    _text("status", "状態", 100),
-    _text("postal_code", "郵便番号", 16),
+    _code("property_type", "種別"),
+    _code("status", "状態"),
+    _code("postal_code", "郵便番号", 16),
     _text("prefecture", "都道府県", 16),
     _text("city", "市区町村", 100),
-    _text("address", "所在地", 500),
+    _text("address", "所在地", 500, Fold.ADDRESS),
     Field("latitude", Kind.DECIMAL, "緯度", minimum=-90, maximum=90, scale=8),
     Field("longitude", Kind.DECIMAL, "経度", minimum=-180, maximum=180, scale=8),
     _yen("price_yen", "価格"),
     _yen("rent_yen", "賃料"),
     _yen("management_fee_yen", "管理費"),
-    _yen("price_per_sqm_yen", "平米単価"),
+    _yen("price_per_sqm_yen", "平米単価", Unit.YEN_PER_SQM),
     _sqm("land_area_sqm", "土地面積"),
     _sqm("building_area_sqm", "建物面積"),
-    _text("layout", "間取り", 100),
+    _code("layout", "間取り"),
     Field("built_on", Kind.DATE, "築年月日"),
-    Field("floors", Kind.INTEGER, "階数", minimum=0, maximum=300),
-    _text("structure", "構造", 100),
+    Field("floors", Kind.INTEGER, "階数", minimum=0, maximum=300, unit=Unit.FLOOR),
+    _code("structure", "構造"),
     _text("nearest_station", "最寄駅", 200),
-    Field("station_distance_m", Kind.INTEGER, "駅距離", minimum=0, maximum=10**6),
-    _text("zoning", "用途地域", 100),
-    Field("building_coverage_percent", Kind.DECIMAL, "建ぺい率", minimum=0, maximum=100, scale=2),
-    Field("floor_area_ratio_percent", Kind.DECIMAL, "容積率", minimum=0, maximum=2000, scale=2),
+    Field("station_distance_m", Kind.INTEGER, "駅距離", minimum=0, maximum=10**6, unit=Unit.METRE),
+    _code("zoning", "用途地域"),
+    _percent("building_coverage_percent", "建ぺい率", 100),
+    _percent("floor_area_ratio_percent", "容積率", 2000),
     Field("has_gas", Kind.BOOLEAN, "ガス"),
     Field("has_water", Kind.BOOLEAN, "水道"),
     Field("has_sewer", Kind.BOOLEAN, "下水"),
     Field("listed_on", Kind.DATE, "掲載日"),
     Field("source_updated_at", Kind.TIMESTAMP, "情報更新日時"),
-    _text("description", "備考", 20_000),
+    _text("description", "備考", 20_000, Fold.FREE),
 )
 FIELD_BY_NAME: Final[Mapping[str, Field]] = {field.name: field for field in FIELDS}
 FIELD_BY_JSON_NAME: Final[Mapping[str, Field]] = {field.json_name: field for field in FIELDS}
@@ -142,7 +172,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class StoredListing:
-    """One row as it stands: every field of `FIELDS` is present in `fields`, `extra` is never None."""
+    """One row as it stands: `fields` has every field of `FIELDS`, `extra` is never None."""
 
     id: UUID
     workspace_id: str

@@ -7,13 +7,16 @@ once, by the name to change; a secret's value never appears in a message, a repr
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - pydantic reads the annotation at run time
-from typing import Annotated, Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from listings.model import DEFAULT_WORKSPACE, PROOF_WORKSPACE, System
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WORKSPACE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _PORT_NAME: Final = {System.OLD: "SYNC_OLD_PORT", System.NEW: "SYNC_NEW_PORT"}
@@ -83,12 +86,12 @@ class ServiceSettings(BaseSettings):
     log_file_path: Path | None = Field(None, alias="LOG_FILE_PATH")
 
     def port(self, system: System) -> int:
-        """The port this service listens on."""
+        """Return the port this service listens on."""
         return self.old_port if system is System.OLD else self.new_port
 
     @property
     def rest_url(self) -> str | None:
-        """PostgREST's base address without a trailing slash: given, or derived from SUPABASE_URL."""
+        """PostgREST's base address, no slash at its end: given, or derived from SUPABASE_URL."""
         if self.supabase_rest_url:
             return self.supabase_rest_url.rstrip("/")
         return f"{self.supabase_url.rstrip('/')}/rest/v1" if self.supabase_url else None
@@ -113,8 +116,9 @@ class ServiceSettings(BaseSettings):
 
 def load_settings(system: System, *, env_file: Path | str | None = ".env") -> ServiceSettings:
     """Read the settings one service needs, or raise SettingsFault naming everything wrong."""
+    read: Callable[..., ServiceSettings] = ServiceSettings
     try:
-        settings = ServiceSettings(_env_file=env_file)
+        settings = read(_env_file=env_file)
     except ValidationError as exc:
         raise SettingsFault(tuple(_sentences(exc))) from exc
     if faults := tuple(_missing(settings, system)):
@@ -140,7 +144,8 @@ def _missing(settings: ServiceSettings, system: System) -> list[str]:
     faults = []
     if settings.workspace_id == PROOF_WORKSPACE:
         faults.append(
-            f"SYNC_WORKSPACE_ID: {PROOF_WORKSPACE!r} is kept for proving dry runs; choose another name"
+            f"SYNC_WORKSPACE_ID: {PROOF_WORKSPACE!r} is kept for proving dry runs; "
+            "choose another name"
         )
     if settings.db_pool_min > settings.db_pool_max:
         faults.append(
@@ -182,5 +187,5 @@ def _missing_rest(settings: ServiceSettings) -> list[str]:
 
 
 def port_name(system: System) -> str:
-    """The variable to change when the port is taken."""
+    """Name the variable to change when the port is taken."""
     return _PORT_NAME[system]

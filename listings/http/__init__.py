@@ -1,0 +1,1 @@
+"""The HTTP words both services and the gateway speak; knows nothing of listings themselves."""

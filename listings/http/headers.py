@@ -1,4 +1,4 @@
-"""The header names of the sync contract, in one place: services write them, the gateway reads them."""
+"""The header names of the sync contract: services write them, the gateway reads them."""
 
 from __future__ import annotations
 
