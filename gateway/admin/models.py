@@ -8,48 +8,66 @@ null, never zero. Instants are RFC 3339 in UTC.
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - pydantic reads the annotation at run time
+import re
+from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+)
 
 REASON_MAX: Final = 500
 TEXT_MAX: Final = 2_000
-WEIGHT_STEP_BP: Final = 10_000
 
 
-def _visible(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must not be blank")
-    if any(char < " " and char not in "\n\t" for char in value):
-        raise ValueError("must not contain control characters")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("must be valid Unicode text") from None
-    return value.strip()
+_VISIBLE: Final = re.compile(r"\S")
+_RFC3339: Final = re.compile(
+    r"\A\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z"
+)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def _one_line(value: str) -> str:
+    """Refuse what cannot be seen; control characters must not reach a terminal or a log."""
+    if not _VISIBLE.search(value):
+        raise ValueError("text that is not blank")
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(value.splitlines())).strip()
 
 
 def _in_steps(value: float) -> float:
-    if abs(value * 100 - round(value * 100)) > 1e-6:  # noqa: PLR2004 - float noise of 12.34 * 100
-        raise ValueError("must be a multiple of 0.01")
-    return round(value * 100) / 100
+    """Refuse finer steps than basis points; in decimals, for 12.34 is no binary fraction."""
+    if Decimal(str(value)) % Decimal("0.01"):
+        raise ValueError("a multiple of 0.01")
+    return value
+
+
+def _text(max_length: int, description: str, example: str) -> Any:
+    return Field(
+        min_length=1,
+        max_length=max_length,
+        description=description,
+        json_schema_extra={"pattern": r"\S"},
+        examples=[example],
+    )
 
 
 Reason = Annotated[
     str,
-    Field(
-        min_length=1,
-        max_length=REASON_MAX,
-        pattern=r"\S",
-        description="Why; kept in the audit for good.",
-        examples=["error rate looks clean, going on"],
-    ),
-    AfterValidator(_visible),
+    _text(REASON_MAX, "Why; kept in the audit for good.", "two clean days, going on"),
+    AfterValidator(_one_line),
 ]
 Text = Annotated[
-    str, Field(min_length=1, max_length=TEXT_MAX, pattern=r"\S"), AfterValidator(_visible)
+    str,
+    _text(TEXT_MAX, "What the user said.", "My listing shows the old price"),
+    AfterValidator(_one_line),
 ]
 Percent = Annotated[
     float,
@@ -66,10 +84,22 @@ Percent = Annotated[
 ]
 
 
+def _rfc3339(value: object) -> object:
+    """Refuse what only looks like an instant: a bare number, a local time."""
+    if isinstance(value, str) and _RFC3339.match(value):
+        return datetime.fromisoformat(value.upper())
+    raise ValueError("an instant with its offset, such as 2026-11-21T01:02:03Z")
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+
+
 class Input(BaseModel):
     """What a caller sends: nothing unknown, nothing bent to fit."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 class Output(BaseModel):
@@ -98,28 +128,6 @@ class WeightChange(Change):
     percent: Percent
 
 
-class Metric(StrEnum):
-    """What may be measured from outside."""
-
-    ERROR_RATIO = "error_ratio"
-    SUCCESS_RATIO = "success_ratio"
-    LATENCY_P95_MS = "latency_p95_ms"
-    SYNC_SECONDS_PER_1000 = "sync_seconds_per_1000"
-    LISTINGS_SYNCED = "listings_synced"
-    MATCH_RATIO = "match_ratio"
-    API_USAGE_RATIO = "api_usage_ratio"
-    CPU_RATIO = "cpu_ratio"
-    MEMORY_RATIO = "memory_ratio"
-    DISK_RATIO = "disk_ratio"
-    NETWORK_RATIO = "network_ratio"
-    DATABASE_LOAD_RATIO = "database_load_ratio"
-    INTEGRITY_MISMATCHES = "integrity_mismatches"
-    DATA_LOSS = "data_loss"
-    SYSTEM_DOWN = "system_down"
-    SECURITY_BREACH = "security_breach"
-    USER_REPORTS = "user_reports"
-
-
 class System(StrEnum):
     """The two systems by their names on the wire."""
 
@@ -134,29 +142,85 @@ class Severity(StrEnum):
     SERIOUS = "serious"
 
 
-class MeasurementIn(Input):
-    """A figure that only somebody outside can know."""
+class Verdict(StrEnum):
+    """The four answers of a gate."""
 
-    metric: Annotated[Metric, Field(strict=False)]
-    value: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=1e15,
-            allow_inf_nan=False,
-            description="Ratios are 0 to 1; data_loss, system_down and security_breach are 0 or 1.",
-        ),
+    PASS = "pass"  # noqa: S105 - a verdict
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+class Status(StrEnum):
+    """Where a rollout is."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ROLLED_BACK = "rolled_back"
+    EMERGENCY_STOPPED = "emergency_stopped"
+    COMPLETED = "completed"
+
+
+class Reported(Input):
+    """What every measurement may say besides its value."""
+
+    system: Annotated[System | None, Field(strict=False)] = None
+    """Which one, where it applies; default: of no one system."""
+    sample: Annotated[int | None, Field(ge=1, le=10**12)] = None
+    """How many observations it rests on."""
+    at: Instant | None = None
+    """When it was taken; default now. Not in the future: the gateway's clock decides (409)."""
+
+
+class RatioMeasurement(Reported):
+    """A share, 0..1."""
+
+    metric: Literal[
+        "error_ratio",
+        "success_ratio",
+        "match_ratio",
+        "api_usage_ratio",
+        "cpu_ratio",
+        "memory_ratio",
+        "disk_ratio",
+        "network_ratio",
+        "database_load_ratio",
     ]
-    system: Annotated[System | None, Field(strict=False, description="Which one; default new.")] = (
-        None
-    )
-    sample: Annotated[
-        int | None, Field(ge=1, le=10**12, description="How many observations it rests on.")
-    ] = None
-    at: Annotated[
-        datetime | None,
-        Field(strict=False, description="When it was taken (RFC 3339); default now."),
-    ] = None
+    value: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class AmountMeasurement(Reported):
+    """An amount: milliseconds, seconds, listings or mismatches."""
+
+    metric: Literal[
+        "latency_p95_ms",
+        "sync_seconds_per_1000",
+        "listings_synced",
+        "integrity_mismatches",
+        "data_loss",
+        "user_reports",
+    ]
+    value: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+
+
+class FlagMeasurement(Reported):
+    """Something that is (1) or is not (0)."""
+
+    metric: Literal["system_down", "security_breach"]
+    value: Annotated[float, Field(ge=0, le=1, json_schema_extra={"multipleOf": 1})]
+
+    @field_validator("value")
+    @classmethod
+    def _is_or_is_not(cls, value: float) -> float:
+        if value not in {0, 1}:
+            raise ValueError("0 or 1")
+        return value
+
+
+Measured = RatioMeasurement | AmountMeasurement | FlagMeasurement
+MeasurementIn = Annotated[Measured, Field(discriminator="metric")]
+"""A figure that only somebody outside can know."""
 
 
 class UserReportIn(Input):
@@ -177,27 +241,28 @@ class Gate(Output):
     """One condition of the phase: what was measured against what is asked."""
 
     name: str
-    verdict: str
-    """pass, fail, inconclusive (too little data) or error (could not be measured)."""
+    verdict: Verdict
+    """Inconclusive: too little data. Error: could not be measured. Only pass promotes."""
     value: float | None
     threshold: float | None
     sample: int
     window_s: float
     reason: str
-    reason_ja: str = ""
+    reason_ja: str
 
 
-class Rule(Output):
-    """One rollback rule in force and how near it is to firing."""
+class Finding(Output):
+    """A rollback rule that tripped, a silent source or a system that is down."""
 
-    name: str
+    key: str
     severity: str
-    fired: bool
+    blame: str
+    """Whose fault it is as far as evidence goes: new, old, both or undecided."""
     value: float | None
     threshold: float | None
     sample: int
     reason: str
-    reason_ja: str = ""
+    reason_ja: str
 
 
 class EvidenceBar(Output):
@@ -218,36 +283,37 @@ class EvidenceBar(Output):
 class SystemFigures(Output):
     """One system over the last window."""
 
-    system: str
-    window_s: float
-    sample: int
+    system: System
+    window_s: int
+    requests: int
     requests_per_s: float
     error_ratio: float | None
     rejected_ratio: float | None
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    seconds_per_1000: float | None
+    sync_seconds_per_1000: float | None
     breaker: str
     healthy: bool | None
     """What its last probe said; null: not probed yet."""
+    health_reason: str
 
 
 class Decision(Output):
-    """Something the policy found that waits for a person or a deadline."""
+    """Something found that waits for a person or for its deadline."""
 
-    id: str
+    id: int
+    key: str
     severity: str
     state: str
-    """open, held (by a person, with a reason), acted (the deadline passed) or withdrawn."""
+    """open, or held (by a person, with a reason)."""
     opened_at: datetime
-    deadline_at: datetime | None
-    time_left_s: float | None
-    reaction: str
-    """What happens when nobody answers."""
+    deadline_at: datetime
+    time_left_s: float
     reason: str
-    held_by: str | None = None
-    held_reason: str | None = None
+    reason_ja: str
+    held_by: str | None
+    held_reason: str | None
 
 
 class Event(Output):
@@ -256,8 +322,8 @@ class Event(Output):
     id: int
     at: datetime
     kind: str
-    text: Sentence
-    actor: str
+    text: str
+    data: dict[str, Any]
 
 
 class Mirror(Output):
@@ -269,28 +335,19 @@ class Mirror(Output):
     dry_run: bool
 
 
-class Resources(Output):
-    """What the gateway's machine uses, 0..1; null: not measured."""
-
-    cpu_ratio: float | None = None
-    memory_ratio: float | None = None
-    disk_ratio: float | None = None
-    network_ratio: float | None = None
-    database_load_ratio: float | None = None
-    api_usage_ratio: float | None = None
-
-
 class Rollout(Output):
     """The rollout as it stands, and why."""
 
     phase: str | None
     phase_number: int | None
+    phases: int
     phase_title: Sentence
     weight_percent: float
     read_weight_percent: float
     write_weight_percent: float
-    status: str
-    """idle, running, paused, rolled_back, emergency_stopped or completed."""
+    override: bool
+    """A person's weight stands instead of the phase's."""
+    status: Status
     version: int
     why: Sentence
     next_command: str | None
@@ -299,50 +356,66 @@ class Rollout(Output):
     next_phase: str | None
     bake_s: float | None
     bake_left_s: float | None
-    rules: list[Rule]
+    findings: list[Finding]
     evidence: list[EvidenceBar]
     systems: list[SystemFigures]
     decisions: list[Decision]
+    """Those that wait for a person, the nearest deadline first."""
     events: list[Event]
+    """The latest, newest first."""
     mirror: Mirror
-    resources: Resources
+    resources: dict[str, float]
+    """Newest figures by metric name, ratios 0..1; what is not known is absent."""
     policy: str
     since: datetime | None
     """When the current phase began."""
     at: datetime
+    store_writable: bool
 
 
 class AuditRow(Output):
-    """One change: who, what, before, after, why, from where; chained by hash."""
+    """One change: who, what, before, after, why, from where; `digest` chains it to all before."""
 
     id: int
     at: datetime
     actor: str
     action: str
     reason: str
-    before: Any
-    after: Any
-    ip: str
-    user_agent: str
-    hash: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    ip: str | None
+    user_agent: str | None
+    previous: str
+    digest: str
 
 
 class AuditPage(Output):
-    """Newest first; `next` continues where this page ended."""
+    """Newest first; `next`, sent as `before`, continues where this page ended."""
 
     items: list[AuditRow]
-    next: str | None
+    next: int | None
+
+
+class DecisionRow(Output):
+    """One decision of the machine with all it was taken on, so that it can be taken again."""
+
+    id: int
+    at: datetime
+    verdict: str
+    sentence: str
+    inputs: dict[str, Any]
+    outcome: dict[str, Any]
 
 
 class DecisionPage(Output):
-    """Newest first; `next` continues where this page ended."""
+    """Newest first; `next`, sent as `before`, continues where this page ended."""
 
-    items: list[Decision]
-    next: str | None
+    items: list[DecisionRow]
+    next: int | None
 
 
 class Alert(Output):
-    """A decision or fault somebody must look at."""
+    """A decision that waits or an incident that lasts: somebody must look at it."""
 
     id: str
     level: str
@@ -352,7 +425,7 @@ class Alert(Output):
 
 
 class AlertList(Output):
-    """What is wrong now."""
+    """What is wrong now, worst first."""
 
     items: list[Alert]
 
@@ -365,12 +438,19 @@ class Accepted(Output):
 
 
 class Verification(Output):
-    """Whether the audit's hash chain is whole."""
+    """Whether the audit's hash chain is whole; each fault names the row that is broken."""
 
-    ok: bool
-    rows: int
-    broken_id: int | None
-    detail: str
+    intact: bool
+    entries: int
+    head: str
+    faults: list[str]
+
+
+class Health(Output):
+    """Alive or ready, and if not, why."""
+
+    status: str
+    reasons: list[str]
 
 
 class Fault(Output):

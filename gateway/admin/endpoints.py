@@ -1,0 +1,219 @@
+"""
+The table of everything the admin API answers: from it come the routes and the OpenAPI document.
+
+A row names the call, the scope it needs, what it takes and what it gives, so that the code that
+answers and the page that promises cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter
+
+from gateway.admin import models
+from gateway.admin.auth import Caller, Scope
+from gateway.ports import CommandKind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.admin.intake import Page
+    from gateway.admin.operations import Operations
+
+PREFIX: Final = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, checked: who, and with what."""
+
+    operations: Operations
+    caller: Caller
+    body: Any
+    page: Page
+    item: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row of the table."""
+
+    method: str
+    path: str
+    scope: Scope
+    summary: str
+    answer: type[models.Output]
+    run: Callable[[Call], Awaitable[models.Output]]
+    body: Any = None
+    paged: bool = False
+    status: int = 200
+    refuses: bool = False
+    """Answers 409 when the rules say no."""
+    item: str | None = None
+    """Name of the number in the path; it answers 404 when there is no such thing."""
+
+    @property
+    def shape(self) -> TypeAdapter[Any] | None:
+        """What the body must be."""
+        return None if self.body is None else TypeAdapter(self.body)
+
+
+async def _rollout(call: Call) -> models.Output:
+    return call.operations.rollout()
+
+
+async def _promote(call: Call) -> models.Output:
+    body: models.Promotion = call.body
+    return await call.operations.promote(force=body.force, by=call.caller, reason=body.reason)
+
+
+async def _weight(call: Call) -> models.Output:
+    body: models.WeightChange = call.body
+    return await call.operations.weight(body.percent, by=call.caller, reason=body.reason)
+
+
+async def _hold(call: Call) -> models.Output:
+    body: models.Change = call.body
+    return await call.operations.hold(call.item, by=call.caller, reason=body.reason)
+
+
+async def _measure(call: Call) -> models.Output:
+    return await call.operations.measure(call.body, by=call.caller)
+
+
+async def _report(call: Call) -> models.Output:
+    return await call.operations.report(call.body, by=call.caller)
+
+
+async def _decisions(call: Call) -> models.Output:
+    return await call.operations.decisions(before=call.page.before, limit=call.page.limit)
+
+
+async def _audit(call: Call) -> models.Output:
+    return await call.operations.audit(before=call.page.before, limit=call.page.limit)
+
+
+async def _verify(call: Call) -> models.Output:
+    return await call.operations.verify_audit()
+
+
+async def _alerts(call: Call) -> models.Output:
+    return call.operations.alerts()
+
+
+def _order(kind: CommandKind, summary: str) -> Endpoint:
+    """Build the row of an order that needs nothing but its reason."""
+
+    async def run(call: Call) -> models.Output:
+        body: models.Change = call.body
+        return await call.operations.change(kind, by=call.caller, reason=body.reason)
+
+    return Endpoint(
+        method="POST",
+        path=f"/rollout/{kind.value.replace('_', '-')}",
+        scope=Scope.OPERATOR,
+        summary=summary,
+        body=models.Change,
+        answer=models.Rollout,
+        run=run,
+        refuses=True,
+    )
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        "GET",
+        "/rollout",
+        Scope.VIEWER,
+        "Phase, weight, gates, evidence, and why things stand as they do",
+        models.Rollout,
+        _rollout,
+    ),
+    _order(CommandKind.START, "Enter the first phase"),
+    Endpoint(
+        "POST",
+        "/rollout/promote",
+        Scope.OPERATOR,
+        "Enter the next phase; refused with the failing gates unless forced",
+        models.Rollout,
+        _promote,
+        body=models.Promotion,
+        refuses=True,
+    ),
+    _order(CommandKind.PAUSE, "Keep the weight and stop the phase's clock; the guard stays on"),
+    _order(CommandKind.RESUME, "Go on after a pause, or leave a rollback at weight 0"),
+    _order(CommandKind.ROLLBACK, "Take all traffic back to the old system"),
+    _order(CommandKind.EMERGENCY_STOP, "Stop the new system; outranks everything until released"),
+    _order(CommandKind.RELEASE, "Leave the emergency stop, at weight 0"),
+    Endpoint(
+        "POST",
+        "/rollout/weight",
+        Scope.OPERATOR,
+        "Set the share of the new system",
+        models.Rollout,
+        _weight,
+        body=models.WeightChange,
+        refuses=True,
+    ),
+    Endpoint(
+        "GET",
+        "/decisions",
+        Scope.VIEWER,
+        "What the machine decided, with all it was decided on",
+        models.DecisionPage,
+        _decisions,
+        paged=True,
+    ),
+    Endpoint(
+        "POST",
+        "/decisions/{id}/hold",
+        Scope.OPERATOR,
+        "Answer a decision: nothing moves at its deadline",
+        models.Rollout,
+        _hold,
+        body=models.Change,
+        refuses=True,
+        item="id",
+    ),
+    Endpoint(
+        "GET",
+        "/audit",
+        Scope.VIEWER,
+        "Who changed what, and why",
+        models.AuditPage,
+        _audit,
+        paged=True,
+    ),
+    Endpoint(
+        "GET",
+        "/audit/verification",
+        Scope.VIEWER,
+        "Walk the audit's hash chain; names every row that is broken",
+        models.Verification,
+        _verify,
+    ),
+    Endpoint("GET", "/alerts", Scope.VIEWER, "What is wrong now", models.AlertList, _alerts),
+    Endpoint(
+        "POST",
+        "/measurements",
+        Scope.OPERATOR,
+        "Report a figure that only somebody outside can know",
+        models.Accepted,
+        _measure,
+        body=models.MeasurementIn,
+        status=202,
+        refuses=True,
+    ),
+    Endpoint(
+        "POST",
+        "/user-reports",
+        Scope.OPERATOR,
+        "Report what a user told us",
+        models.Accepted,
+        _report,
+        body=models.UserReportIn,
+        status=202,
+    ),
+)

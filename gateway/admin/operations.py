@@ -1,0 +1,172 @@
+"""
+What people can do, each as one plain method; the HTTP around it lives in `api`.
+
+Every change goes through the control plane's one door, so that a person's order and the machine's
+judgement take the same path through the transition table, are stored in the same transaction as
+their audit row, and are answered with the state that resulted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.admin import models, view
+from gateway.admin.auth import Caller, Scope
+from gateway.core.model import Variant
+from gateway.errors import ForbiddenError, RefusedError
+from gateway.ports import (
+    Actor,
+    Command,
+    CommandKind,
+    MeasurementDraft,
+    ReportSeverity,
+    UserReport,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from gateway.ports import AuditEntry, Clock, Control
+
+_FUTURE_SLACK_S: Final = 2.0
+_US: Final = 1_000_000
+
+
+class NotFoundError(LookupError):
+    """The thing named in the address does not exist; the message says what does."""
+
+
+class Operations:
+    """The use cases of the admin port."""
+
+    def __init__(self, control: Control, clock: Clock) -> None:
+        self._control = control
+        self._clock = clock
+
+    def rollout(self) -> models.Rollout:
+        """Show the present."""
+        return view.rollout(self._control.view())
+
+    async def change(self, kind: CommandKind, *, by: Caller, reason: str) -> models.Rollout:
+        """Give one of the plain orders: start, pause, resume, rollback, stop, release."""
+        return await self._perform(Command(kind), by=by, reason=reason)
+
+    async def promote(self, *, force: bool, by: Caller, reason: str) -> models.Rollout:
+        """Go on to the next phase; past gates that do not pass only with `force`."""
+        if force and by.scope < Scope.ADMIN:
+            raise ForbiddenError(
+                "Promoting although gates do not pass needs the admin scope.",
+                todo="Promote without force, or use a token of scope admin.",
+            )
+        command = Command(CommandKind.PROMOTE, force=force)
+        return await self._perform(command, by=by, reason=reason)
+
+    async def weight(self, percent: float, *, by: Caller, reason: str) -> models.Rollout:
+        """Set the share of the new system."""
+        command = Command(CommandKind.WEIGHT, weight_bp=round(percent * 100))
+        return await self._perform(command, by=by, reason=reason)
+
+    async def hold(self, decision: int, *, by: Caller, reason: str) -> models.Rollout:
+        """Answer a decision: nothing moves at its deadline."""
+        known = {one.id: one for one in self._control.view().state.decisions}
+        if decision not in known:
+            listed = ", ".join(str(number) for number in known) or "none"
+            raise NotFoundError(f"There is no decision {decision} (waiting now: {listed}).")
+        command = Command(CommandKind.HOLD, decision=decision)
+        return await self._perform(command, by=by, reason=reason)
+
+    async def measure(self, measurement: models.Measured, *, by: Caller) -> models.Accepted:
+        """Take in a figure that only somebody outside can know."""
+        at_us = self._at_us(measurement.at)
+        await self._control.measure(
+            MeasurementDraft(
+                at_us=at_us,
+                metric=measurement.metric,
+                value=float(measurement.value),
+                variant=Variant(measurement.system.value) if measurement.system else None,
+                sample=measurement.sample,
+                source=f"api:{by.name}",
+            )
+        )
+        return models.Accepted(accepted=True, at=view.instant(at_us))
+
+    async def report(self, report: models.UserReportIn, *, by: Caller) -> models.Accepted:
+        """Take in what a user told us."""
+        now_us = self._clock.now_us()
+        severity = ReportSeverity(report.severity.value)
+        await self._control.report(UserReport(now_us, severity, report.text, by.name))
+        return models.Accepted(accepted=True, at=view.instant(now_us))
+
+    async def audit(self, *, before: int | None, limit: int) -> models.AuditPage:
+        """Read changes, newest first."""
+        entries = await self._control.store.audit(before_seq=before, limit=limit + 1)
+        return models.AuditPage(
+            items=[_audit_row(entry) for entry in entries[:limit]],
+            next=_next([entry.seq for entry in entries], limit),
+        )
+
+    async def verify_audit(self) -> models.Verification:
+        """Walk the audit's hash chain."""
+        check = await self._control.store.verify_audit()
+        return models.Verification(
+            intact=check.intact, entries=check.entries, head=check.head, faults=list(check.faults)
+        )
+
+    async def decisions(self, *, before: int | None, limit: int) -> models.DecisionPage:
+        """Read the machine's decisions, newest first."""
+        rows = await self._control.store.decisions(before_seq=before, limit=limit + 1)
+        items = [
+            models.DecisionRow(
+                id=row.seq,
+                at=view.instant(row.at_us),
+                verdict=row.verdict,
+                sentence=row.sentence,
+                inputs=dict(row.inputs),
+                outcome=dict(row.outcome),
+            )
+            for row in rows[:limit]
+        ]
+        return models.DecisionPage(items=items, next=_next([row.seq for row in rows], limit))
+
+    def alerts(self) -> models.AlertList:
+        """List what is wrong now."""
+        return models.AlertList(items=view.alerts_of(self._control.view()))
+
+    async def _perform(self, command: Command, *, by: Caller, reason: str) -> models.Rollout:
+        actor = Actor(name=by.name, ip=by.ip or None, user_agent=by.user_agent or None)
+        return view.rollout(await self._control.perform(command, by=actor, reason=reason))
+
+    def _at_us(self, at: datetime | None) -> int:
+        """Place a wall-clock instant on the steady clock; the future is no time for a fact."""
+        now_us = self._clock.now_us()
+        if at is None:
+            return now_us
+        age_s = self._clock.wall_us() / _US - at.timestamp()
+        if age_s < -_FUTURE_SLACK_S:
+            raise RefusedError(
+                f"at: {at.isoformat()} lies in the future.",
+                todo="Leave `at` out, or set the clock of the machine that measures.",
+            )
+        return now_us - max(0, round(age_s * _US))
+
+
+def _next(numbers: Sequence[int], limit: int) -> int | None:
+    """One row more than asked was read: if it is there, another page follows."""
+    return numbers[limit - 1] if len(numbers) > limit else None
+
+
+def _audit_row(entry: AuditEntry) -> models.AuditRow:
+    return models.AuditRow(
+        id=entry.seq,
+        at=view.instant(entry.at_us),
+        actor=entry.actor.name,
+        action=entry.action,
+        reason=entry.reason,
+        before=dict(entry.before),
+        after=dict(entry.after),
+        ip=entry.actor.ip,
+        user_agent=entry.actor.user_agent,
+        previous=entry.previous,
+        digest=entry.digest,
+    )
