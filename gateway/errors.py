@@ -10,7 +10,10 @@ or sockets.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from gateway.core.analysis import GateResult
 
 
 class SyncgateError(Exception):
@@ -98,10 +101,22 @@ class WorkerFailedError(SyncgateError):
 
 
 class RefusedError(SyncgateError):
-    """The rollout's rules say no; `gates` are the ones that stand in the way, if any."""
+    """The rollout's rules say no: `code` names the rule, `gates` stand in the way, if any."""
 
-    def __init__(self, message: str, *, todo: str = "", gates: tuple[object, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        todo: str = "",
+        code: str = "refused",
+        message_ja: str = "",
+        todo_ja: str = "",
+        gates: tuple[GateResult, ...] = (),
+    ) -> None:
         super().__init__(message, todo=todo)
+        self.code = code
+        self.message_ja = message_ja
+        self.todo_ja = todo_ja
         self.gates = gates
 
 

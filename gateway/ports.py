@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from gateway.core.analysis import Inputs, Judgement, Watch
+    from gateway.core.analysis import GateResult, Inputs, Judgement, Watch
     from gateway.core.model import Access, Variant
     from gateway.core.rollout import Plan, State
 
@@ -397,6 +397,8 @@ class ControlView:
     state: State
     plan: Plan
     judgement: Judgement | None
+    gates: tuple[GateResult, ...]
+    """All that stands between this phase and the next: gates, bake time, freeze, decisions."""
     inputs: Inputs | None
     watch: Watch | None
     systems: tuple[SystemView, ...]
