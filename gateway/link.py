@@ -14,6 +14,22 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.core.window import VariantSecond
+
+__all__ = [
+    "MAX_LINE_BYTES",
+    "BreakerChanged",
+    "Drained",
+    "Hello",
+    "Message",
+    "Outcomes",
+    "Report",
+    "Routing",
+    "VariantSecond",
+    "decode",
+    "encode",
+]
+
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -50,23 +66,6 @@ class Outcomes:
     worker: int
     at_us: int
     runs: tuple[tuple[str, int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class VariantSecond:
-    """One variant's second: counts by outcome, latency and sync-pace histograms (sparse: bucket -> count).
-
-    `latency` buckets are of microseconds per answered request; `pace` of milliseconds per 1,000
-    listings of answered syncs; `listings` is the number of records those syncs named.
-    """
-
-    ok: int = 0
-    errors: int = 0
-    rejected: int = 0
-    latency: tuple[tuple[int, int], ...] = ()
-    pace: tuple[tuple[int, int], ...] = ()
-    syncs: int = 0
-    listings: int = 0
 
 
 @dataclass(frozen=True, slots=True)

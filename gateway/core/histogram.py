@@ -1,12 +1,12 @@
 """
 Counting how long things took, so that counts of many workers add up.
 
-Buckets are log-linear: every power of two is cut into `SUB_BUCKETS` equal parts, so a bucket is never
-wider than 1/32 of its lower edge and a quantile read from it is at most 3.2 % too high. Averages of
-quantiles mean nothing; sums of counts do, and with edges that never move, two workers, two seconds or
-two replicas merge by adding. A bucket number is two shifts away from the value: no search, no table,
-no floating point. Values below 64 have a bucket each; values above `MAX_VALUE` (38 minutes in
-microseconds, 10 times the longest deadline anybody sets) share the last one.
+Buckets are log-linear: every power of two is cut into `SUB_BUCKETS` equal parts, so a bucket is
+never wider than 1/32 of its lower edge and a quantile read from it is at most 3.2 % too high.
+Averages of quantiles mean nothing; sums of counts do, and with edges that never move, two workers,
+two seconds or two replicas merge by adding. A bucket number is two shifts away from the value: no
+search, no table, no floating point. Values below 64 have a bucket each; values above `MAX_VALUE`
+(38 minutes in microseconds, 10 times the longest deadline anybody sets) share the last one.
 
 The unit belongs to the caller. Latencies are microseconds; sync pace is milliseconds per 1,000
 listings. `Counts` is sparse, sorted by bucket: one second of one system touches few of the buckets.
@@ -33,11 +33,10 @@ EMPTY: Final[Counts] = ()
 
 
 def bucket_of(value: int) -> int:
-    """The bucket of a value; below zero (a clock that ran backwards) counts as zero."""
+    """Find the bucket of a value; below zero (a clock that ran backwards) counts as zero."""
     if value <= 0:
         return 0
-    if value > MAX_VALUE:
-        value = MAX_VALUE
+    value = min(value, MAX_VALUE)
     shift = value.bit_length() - _WHOLE_BITS
     if shift <= 0:
         return value
@@ -48,7 +47,7 @@ BUCKETS: Final = bucket_of(MAX_VALUE) + 1
 
 
 def lower_bound(bucket: int) -> int:
-    """The smallest value of the bucket."""
+    """Give the smallest value of the bucket."""
     shift = (bucket >> SUB_BUCKET_BITS) - 1
     if shift <= 0:
         return bucket
@@ -56,17 +55,17 @@ def lower_bound(bucket: int) -> int:
 
 
 def upper_bound(bucket: int) -> int:
-    """The largest value of the bucket, in the caller's unit."""
+    """Give the largest value of the bucket, in the caller's unit."""
     return lower_bound(bucket + 1) - 1
 
 
 def sparse(counts: Mapping[int, int]) -> Counts:
-    """The frozen form of a dictionary bucket -> count."""
+    """Freeze a dictionary bucket -> count."""
     return tuple(sorted(counts.items()))
 
 
 def merge(parts: Iterable[Counts]) -> Counts:
-    """The sum of many; adding is associative and commutative, so the order says nothing."""
+    """Add many; adding is associative and commutative, so the order says nothing."""
     total: dict[int, int] = {}
     for part in parts:
         for bucket, count in part:
@@ -75,13 +74,13 @@ def merge(parts: Iterable[Counts]) -> Counts:
 
 
 def size(counts: Counts) -> int:
-    """How many values were counted."""
+    """Say how many values were counted."""
     return sum(count for _, count in counts)
 
 
 def quantile(counts: Counts, q: float) -> int | None:
     """
-    The value below or at which a share `q` (0..1) of all lies; None when nothing was counted.
+    Find the value at or below which a share `q` (0..1) of all lies; None when nothing was counted.
 
     Nearest rank, answered with the upper edge of its bucket: never too low, at most 1/32 too high.
     """
