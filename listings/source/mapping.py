@@ -1,8 +1,8 @@
 """
 The column mapping: which heading of a feed is which field of a listing.
 
-Headings are compared after folding (width, inner space), so ``価格`` and ``価格　`` are one. The key
-may be made of several columns. A mapped column that the feed does not have is an error for the
+Headings are compared after folding (width, inner space), so ``価格`` and ``価格　`` are one. The
+key may be made of several columns. A mapped column that the feed does not have is an error for the
 whole feed (its field would look as if everybody had deleted it), unless the mapping calls it
 optional; a column that is not mapped goes to `extra`, or is left out by name.
 """
