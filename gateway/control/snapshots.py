@@ -1,0 +1,171 @@
+"""
+What the workers saw, added up: seconds to windows, windows to readings, cells to totals.
+
+A reading ends with the newest second of which every worker has reported, so a worker that falls
+silent makes readings old, and old readings are unknown. A report is filed under the second of the
+parent's steady clock. Worker and parent share a machine, so one offset per worker translates its
+wall-clock second; when a jump of the wall clock breaks the offset, it is taken anew. A second that
+a worker owes and does not report is not covered: unknown, not idle. Cumulative cells of a worker
+that is gone stay in the totals, or every restart would look like a counter running backwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.analysis import BreakerReading, Reading
+from gateway.core.model import SECOND_US, Variant
+from gateway.core.window import Timeline
+from gateway.ports import SystemView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gateway.core.window import Snapshot
+    from gateway.link import Report
+    from gateway.ports import ProbeResult
+
+DISPLAY_WINDOW_S: Final = 60
+MAX_CELLS_PER_WORKER: Final = 5_000
+_DRIFT_S: Final = 2
+_COUNTER_ENDINGS: Final = ("_total", "_bucket", "_sum", "_count")
+
+
+class Snapshots:
+    """The parent's picture of the data plane."""
+
+    def __init__(self, *, workers: int) -> None:
+        self._timeline = Timeline(workers=workers)
+        self._offsets: dict[int, int] = {}
+        self._heard: dict[int, int] = {}
+        self._breakers: dict[int, dict[Variant, str]] = {}
+        self._cells: dict[int, Mapping[str, float]] = {}
+        self._gone: dict[str, float] = {}
+        self._last_complete = 0
+        self._cache: dict[tuple[Variant, int], Reading] = {}
+
+    def worker_joined(self, worker: int, now_us: int) -> None:
+        """Expect reports of this worker from now on."""
+        self._heard[worker] = now_us // SECOND_US - 1
+
+    def worker_gone(self, worker: int) -> None:
+        """Expect nothing more of a worker and keep its counts."""
+        self._heard.pop(worker, None)
+        self._offsets.pop(worker, None)
+        self._breakers.pop(worker, None)
+        for name, value in self._cells.pop(worker, {}).items():
+            if _is_counter(name):
+                self._gone[name] = self._gone.get(name, 0.0) + value
+
+    def report(self, report: Report, now_us: int) -> None:
+        """File one worker's second."""
+        second = self._steady_second(report.worker, report.second, now_us // SECOND_US)
+        variants = {Variant(name): counts for name, counts in report.variants.items()}
+        if not self._timeline.add(now_us, report.worker, second, variants):
+            return
+        if report.worker in self._heard:
+            self._heard[report.worker] = max(self._heard[report.worker], second)
+        for name, state in report.breakers.items():
+            self.breaker(report.worker, Variant(name), state)
+        if len(report.cells) <= MAX_CELLS_PER_WORKER:
+            self._cells[report.worker] = report.cells
+
+    def _complete_second(self) -> int:
+        """Give the newest second of which every worker has reported; it never goes back."""
+        if self._heard:
+            self._last_complete = max(self._last_complete, min(self._heard.values()))
+        return self._last_complete
+
+    def breaker(self, worker: int, variant: Variant, state: str) -> None:
+        """Note the state of one worker's circuit breaker."""
+        self._breakers.setdefault(worker, {})[variant] = state
+
+    def _steady_second(self, worker: int, second: int, now: int) -> int:
+        offset = self._offsets.get(worker)
+        if offset is None or abs(second + offset - now) > _DRIFT_S:
+            # A report is of the second that has just ended.
+            offset = self._offsets[worker] = now - 1 - second
+        return second + offset
+
+    def readings(self, windows_s: Iterable[int]) -> tuple[Reading, ...]:
+        """Read both systems over each window; long windows move in coarser steps."""
+        end = self._complete_second() + 1
+        at_us = end * SECOND_US if end > 1 else 0
+        found: list[Reading] = []
+        for window_s in sorted(set(windows_s)):
+            step_us = max(1, window_s // 600) * SECOND_US
+            for variant in Variant:
+                key = (variant, window_s)
+                kept = self._cache.get(key)
+                if kept is None or at_us - kept.at_us >= step_us:
+                    kept = self._cache[key] = self._reading(variant, window_s, end)
+                found.append(replace(kept, at_us=at_us))
+        return tuple(found)
+
+    def _reading(self, variant: Variant, window_s: int, end: int) -> Reading:
+        snapshot = self._timeline.snapshot(variant, end - window_s, end)
+        return Reading(
+            variant=variant,
+            window_s=window_s,
+            at_us=end * SECOND_US,
+            ok=snapshot.ok,
+            errors=snapshot.errors,
+            rejected=snapshot.rejected,
+            latency_p95_ms=snapshot.latency_p95_ms,
+            sync_s_per_1000=snapshot.sync_seconds_per_1000,
+            syncs=snapshot.syncs,
+            listings=snapshot.listings,
+        )
+
+    def breakers(self) -> tuple[BreakerReading, ...]:
+        """Read every worker's circuit breakers."""
+        return tuple(
+            BreakerReading(variant=variant, replica=str(worker), open=state != "closed")
+            for worker, states in sorted(self._breakers.items())
+            for variant, state in states.items()
+        )
+
+    def system(self, variant: Variant, probe: ProbeResult | None) -> SystemView:
+        """Show one system over the display window."""
+        end = self._complete_second() + 1
+        snapshot = self._timeline.snapshot(variant, end - DISPLAY_WINDOW_S, end)
+        return _system_view(
+            snapshot, sorted({s[variant] for s in self._breakers.values() if variant in s}), probe
+        )
+
+    def totals(self) -> dict[str, float]:
+        """Add up the cells of all workers, those that are gone included."""
+        totals = dict(self._gone)
+        for cells in self._cells.values():
+            for name, value in cells.items():
+                totals[name] = totals.get(name, 0.0) + value
+        return totals
+
+
+def _is_counter(cell: str) -> bool:
+    return cell.partition("{")[0].endswith(_COUNTER_ENDINGS)
+
+
+def _system_view(snapshot: Snapshot, breakers: list[str], probe: ProbeResult | None) -> SystemView:
+    return SystemView(
+        variant=snapshot.variant,
+        window_s=DISPLAY_WINDOW_S,
+        requests=snapshot.requests,
+        errors=snapshot.errors,
+        rejected=snapshot.rejected,
+        requests_per_s=snapshot.requests / DISPLAY_WINDOW_S,
+        error_ratio=snapshot.error_ratio,
+        rejected_ratio=snapshot.rejected_ratio,
+        p50_ms=snapshot.latency_p50_ms,
+        p95_ms=snapshot.latency_p95_ms,
+        p99_ms=snapshot.latency_p99_ms,
+        sync_seconds_per_1000=snapshot.sync_seconds_per_1000,
+        # The worst state any worker is in; "unknown" before the first report.
+        breaker=max(breakers, key=_BREAKER_RANK.__getitem__, default="unknown"),
+        healthy=probe.healthy if probe else None,
+        health_reason=probe.reason if probe else "",
+    )
+
+
+_BREAKER_RANK: Final = {"closed": 0, "half_open": 1, "open": 2, "isolated": 3}
