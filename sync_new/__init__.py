@@ -1,0 +1,1 @@
+"""The new sync service: listings into PostgreSQL through PostgREST, in batches."""

@@ -1,0 +1,1 @@
+"""The old sync service: listings straight into PostgreSQL, row by row."""
