@@ -241,6 +241,11 @@ class Gate(Output):
     """One condition of the phase: what was measured against what is asked."""
 
     name: str
+    metric: str | None
+    """What it speaks of; null: the phase itself (bake time, freeze, decisions)."""
+    comparison: str | None
+    basis: str | None
+    """value, ratio_to_old or excess_over_old."""
     verdict: Verdict
     """Inconclusive: too little data. Error: could not be measured. Only pass promotes."""
     value: float | None

@@ -19,10 +19,10 @@ from gateway.admin.problems import MEDIA_TYPE
 
 _REF: Final = "#/components/schemas/{model}"
 _DESCRIPTION: Final = """\
-Watch and steer the rollout. Send `Authorization: Bearer <token>`; scopes are viewer < operator < admin.
-Every change carries a `reason`, is written to the audit and answers the state that resulted. Refusals
-are RFC 9457 problem documents. `GET /api/v1/events` streams events (text/event-stream; resumes with
-`Last-Event-ID`)."""
+Watch and steer the rollout. Send `Authorization: Bearer <token>`; scopes are viewer < operator <
+admin. Every change carries a `reason`, is written to the audit and answers the state that resulted.
+Refusals are RFC 9457 problem documents. `GET /api/v1/events` streams events (text/event-stream;
+resumes with `Last-Event-ID`)."""
 
 _REFUSALS: Final = {
     400: "The body is not JSON.",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gateway import ports
-    from gateway.core.analysis import Finding
+    from gateway.core.analysis import Finding, Gate
     from gateway.core.rollout import Decision
 
 _S: Final = 1_000_000
@@ -68,7 +68,7 @@ def rollout(view: ports.ControlView) -> models.Rollout:
         version=state.version,
         why=models.Sentence(en=why.en, ja=why.ja),
         next_command=next_command(view),
-        gates=gates_of(judgement.gates if judgement else ()),
+        gates=gates_of(judgement.gates if judgement else (), phase_in_force(state, plan).gates),
         next_phase=upcoming.id if upcoming else None,
         bake_s=float(bake_s) if bake_s else None,
         bake_left_s=max(0.0, bake_s - state.bake_us / _S) if bake_s else None,
@@ -119,11 +119,16 @@ def next_command(view: ports.ControlView) -> str | None:
 _HIGH_RANK: Final = 2
 
 
-def gates_of(gates: Iterable[object]) -> list[models.Gate]:
-    """Show gates in the policy's order."""
+def gates_of(gates: Iterable[object], asked: Iterable[Gate] = ()) -> list[models.Gate]:
+    """Show gates in the policy's order, with what was asked where that is known."""
+    terms = {gate.name: gate for gate in asked}
+    shown = [gate for gate in gates if isinstance(gate, GateResult)]
     return [
         models.Gate(
             name=gate.name,
+            metric=terms[gate.name].metric.value if gate.name in terms else None,
+            comparison=terms[gate.name].comparison.value if gate.name in terms else None,
+            basis=terms[gate.name].basis.value if gate.name in terms else None,
             verdict=models.Verdict(gate.verdict.value),
             value=gate.value,
             threshold=gate.threshold,
@@ -132,8 +137,7 @@ def gates_of(gates: Iterable[object]) -> list[models.Gate]:
             reason=gate.reason,
             reason_ja=gate.reason_ja,
         )
-        for gate in gates
-        if isinstance(gate, GateResult)
+        for gate in shown
     ]
 
 

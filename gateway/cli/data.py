@@ -1,0 +1,74 @@
+"""Commands on the database itself; they go there directly, without the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from gateway.cli.client import look_up
+from gateway.cli.session import Exit
+
+if TYPE_CHECKING:
+    from gateway.cli.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What was asked for."""
+
+    database_url: str | None
+    target: str | None
+    rollback_to: str | None
+    dry_run: bool
+    yes: bool
+
+
+def migrate(session: Session, wish: Migration) -> None:
+    """Apply (or undo) migrations."""
+    from listings.errors import ListingsError, StoreUnavailable  # noqa: PLC0415 - psycopg loads slowly
+    from listings.maintenance.migrate import migrate as run  # noqa: PLC0415 - as above
+
+    database_url = wish.database_url or look_up("DATABASE_URL")
+    if database_url is None:
+        session.fail(Exit.USAGE, session.say("no_database"), fix=session.say("no_database_fix"))
+    if wish.rollback_to is not None and not wish.dry_run:
+        _confirm_undo(session, wish)
+    try:
+        report = run(
+            database_url,
+            target=wish.target,
+            rollback_to=wish.rollback_to,
+            dry_run=wish.dry_run,
+            report=session.note,
+        )
+    except StoreUnavailable as error:
+        session.fail(Exit.UNREACHABLE, str(error))
+    except ListingsError as error:
+        session.fail(Exit.REFUSED, str(error))
+    if session.as_json:
+        session.show_json(asdict(report))
+        return
+    say = session.say
+    if report.rolled_back or wish.rollback_to is not None:
+        names = ", ".join(report.rolled_back) or say("none")
+        key = "migrate_would_back" if report.dry_run else "migrated_back"
+        session.out.print(say(key, names=names), markup=False)
+    elif report.dry_run:
+        names = ", ".join(report.applied) or say("none")
+        session.out.print(say("migrate_would", names=names), markup=False)
+    else:
+        counts = {"applied": len(report.applied), "already": len(report.already)}
+        session.out.print(say("migrated", **counts), markup=False)
+
+
+def _confirm_undo(session: Session, wish: Migration) -> None:
+    """Ask: undoing a migration drops tables."""
+    if wish.yes:
+        return
+    if not session.interactive:
+        session.fail(Exit.REFUSED, session.say("need_yes"))
+    what = session.say("order_migrate_back", name=wish.rollback_to)
+    if not typer.confirm(session.say("sure", what=what), err=True):
+        session.fail(Exit.REFUSED, session.say("aborted"))

@@ -1,0 +1,227 @@
+"""Every sentence the command says, in the operators' two languages: key -> (English, Japanese)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Language = Literal["en", "ja"]
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    # the state
+    "idle": ("IDLE", "待機中"),
+    "running": ("RUNNING", "進行中"),
+    "paused": ("PAUSED", "一時停止"),
+    "rolled_back": ("ROLLED BACK", "切り戻し済み"),
+    "emergency_stopped": ("EMERGENCY STOP", "緊急停止"),
+    "completed": ("COMPLETED", "完了"),
+    "away": ("NO ANSWER", "応答なし"),
+    "phase": ("phase {number} of {count} · {title}", "フェーズ {number}/{count}・{title}"),
+    "not_started": ("not started", "未開始"),
+    "to_new": ("to new", "新へ"),
+    "reads_to_new": ("reads to new", "読取を新へ"),
+    "writes_to_new": ("writes to new", "書込を新へ"),
+    "by_hand": ("set by hand", "手動設定"),
+    "why": ("Why", "理由"),
+    "do": ("Do", "次に"),
+    "nothing_to_do": ("nothing; it goes on by itself", "操作は不要です。自動で進みます"),
+    "bake_left": ("{span} of healthy time left", "健全な稼働 残り {span}"),
+    "next_phase": ("then {phase}", "次は {phase}"),
+    "mirror": ("mirroring to {to}", "{to} へミラー中"),
+    "dry_run": ("dry run", "ドライラン"),
+    # the table of systems
+    "systems": ("Systems", "システム"),
+    "last_seconds": ("last {span}", "直近 {span}"),
+    "requests": ("req/s", "件/秒"),
+    "errors": ("errors", "エラー率"),
+    "rejected": ("4xx", "4xx"),
+    "per_1000": ("per 1000", "千件毎"),
+    "breaker": ("breaker", "遮断器"),
+    "health": ("health", "死活"),
+    "healthy": ("ok", "正常"),
+    "unhealthy": ("down", "異常"),
+    "unprobed": ("-", "-"),
+    "closed": ("closed", "閉"),
+    "open": ("OPEN", "開"),
+    "half_open": ("half-open", "半開"),
+    "isolated": ("isolated", "隔離"),
+    # sections
+    "gates": ("Gates", "ゲート"),
+    "no_gates": ("none in this phase", "このフェーズにはありません"),
+    "value": ("value", "値"),
+    "asked": ("asked", "基準"),
+    "sample": ("sample", "標本"),
+    "pass": ("pass", "合格"),
+    "fail": ("fail", "不合格"),
+    "inconclusive": ("too little data", "データ不足"),
+    "error": ("not measured", "測定不能"),
+    "evidence": ("Evidence against new", "新システムに不利な証拠"),
+    "fired": ("FIRED", "成立"),
+    "estimate": ("{rate} ({low}-{high}) of {sample}", "{rate}({low}〜{high})/{sample} 件"),
+    "no_sign": ("no sign", "兆候なし"),
+    "decisions": ("Decisions", "判断待ち"),
+    "time_left": ("{span} left", "残り {span}"),
+    "rolls_back_in": ("rolls back in {span}", "{span} 後に自動切り戻し"),
+    "escalates_in": ("escalates in {span}", "{span} 後に上申"),
+    "held": ("held by {who}: {why}", "{who} が保留: {why}"),
+    "events": ("Events", "出来事"),
+    "resources": ("Machine", "資源"),
+    "more": ("… {count} more", "… 他 {count} 件"),
+    "critical": ("critical", "重大"),
+    "high": ("high", "高"),
+    "medium": ("medium", "中"),
+    "low": ("low", "低"),
+    "store_down": (
+        "The state cannot be written: nothing will be changed until it can.",
+        "状態を書き込めません。復旧まで変更は行われません。",
+    ),
+    "gone": (
+        "The gateway has not answered since {at} ({span}): {cause}. Showing what was last known.",
+        "{at} から応答がありません({span}): {cause}。最後に得た状態を表示しています。",
+    ),
+    "watching": (
+        "Ctrl-C ends watching; nothing is stopped by it.",
+        "Ctrl-C で表示を終了します。ゲートウェイは止まりません。",
+    ),
+    "trying": (
+        "Waiting for the gateway at {url} ({cause})",
+        "{url} のゲートウェイを待っています({cause})",
+    ),
+    # orders
+    "done": ("Done.", "完了しました。"),
+    "would_do": ("Would do (nothing was changed): {what}", "実行内容(変更していません): {what}"),
+    "order_start": ("start the rollout in its first phase", "最初のフェーズでロールアウトを開始"),
+    "order_promote": ("go on to the next phase: {phase}", "次のフェーズへ進む: {phase}"),
+    "order_promote_force": (
+        "go on to the next phase ALTHOUGH gates do not pass: {phase}",
+        "ゲート不合格のまま次のフェーズへ強制的に進む: {phase}",
+    ),
+    "order_pause": (
+        "keep the weight and stop the phase's clock",
+        "重みを保ち、フェーズの時計を止める",
+    ),
+    "order_resume": ("go on", "再開する"),
+    "order_weight": (
+        "send {percent} % to the new system (now {now} %)",
+        "新システムへ {percent} % を送る(現在 {now} %)",
+    ),
+    "order_rollback": (
+        "take all traffic back to the old system",
+        "全トラフィックを旧システムへ戻す",
+    ),
+    "order_stop": (
+        "stop the new system at once; only `syncgate release` leads out",
+        "新システムを直ちに止める(解除は `syncgate release` のみ)",
+    ),
+    "order_release": ("leave the emergency stop, at weight 0", "緊急停止を解除する(重みは 0)"),
+    "order_hold": (
+        "keep decision {id} from acting at its deadline",
+        "判断 {id} の期限時の自動実行を止める",
+    ),
+    "sure": ("Really {what}?", "本当に実行しますか: {what}"),
+    "aborted": ("Nothing was changed.", "何も変更していません。"),
+    "ask_reason": ("Reason (kept in the audit)", "理由(監査記録に残ります)"),
+    # refusals
+    "refused": ("Refused: {detail}", "拒否されました: {detail}"),
+    "fix": ("What to do: {fix}", "対処: {fix}"),
+    "need_reason": (
+        'A reason is needed: add --reason "why". It is kept in the audit.',
+        '理由が必要です。--reason "理由" を付けてください。監査記録に残ります。',
+    ),
+    "need_yes": (
+        "This asks for confirmation and there is no terminal to ask on: add --yes if you mean it.",
+        "確認が必要ですが端末がありません。意図した操作なら --yes を付けてください。",
+    ),
+    "bad_percent": (
+        "{value!r} is not a weight: give 0 to 100 in steps of 0.01, such as 25 or 12.5.",
+        "{value!r} は重みではありません。0〜100 を 0.01 刻みで指定してください(例: 25、12.5)。",
+    ),
+    "unreachable": (
+        "Cannot reach the gateway at {url}: {cause}.",
+        "{url} のゲートウェイに接続できません: {cause}。",
+    ),
+    "unreachable_fix": (
+        "Is it running (`syncgate serve`)? Address from: {source}; another with --url.",
+        "起動していますか(`syncgate serve`)。接続先の出所: {source}。変更は --url で。",
+    ),
+    "no_token_fix": (
+        "Give a token with --token or GATEWAY_TOKEN.",
+        "--token または GATEWAY_TOKEN でトークンを指定してください。",
+    ),
+    # audit
+    "audit_empty": ("Nothing has been changed yet.", "変更はまだありません。"),
+    "audit_intact": (
+        "The audit is whole: {entries} entries, chain head {head}.",
+        "監査記録は完全です: {entries} 件、連鎖の先頭 {head}。",
+    ),
+    "audit_broken": (
+        "The audit was tampered with or damaged:",
+        "監査記録が改ざんまたは破損しています:",
+    ),
+    "audit_broken_fix": (
+        "Keep the state directory as it is and compare it with a backup.",
+        "状態ディレクトリをそのまま保全し、バックアップと照合してください。",
+    ),
+    "no_database": ("DATABASE_URL is not set.", "DATABASE_URL が設定されていません。"),
+    "no_database_fix": (
+        "Set it (postgresql://user@host/name) or give --database-url.",
+        "postgresql://user@host/name の形で設定するか --database-url を指定してください。",
+    ),
+    "migrated": (
+        "The database is up to date: {applied} applied, {already} already there.",
+        "データベースは最新です: 適用 {applied} 件、適用済み {already} 件。",
+    ),
+    "migrate_would": ("Would apply: {names}", "適用予定: {names}"),
+    "migrated_back": ("Undone: {names}", "取り消しました: {names}"),
+    "migrate_would_back": ("Would undo: {names}", "取り消し予定: {names}"),
+    "order_migrate_back": (
+        "undo all migrations after {name}, with the data in their tables",
+        "{name} より後の移行をデータごと取り消す",
+    ),
+    "none": ("none", "なし"),
+    "at": ("at", "日時"),
+    "who": ("who", "実行者"),
+    "did": ("did", "操作"),
+    "from": ("from", "接続元"),
+    "reason": ("reason", "理由"),
+    "alerts_none": ("Nothing is wrong now.", "現在、異常はありません。"),
+}
+
+
+def pick_language(asked: str | None, environment: Mapping[str, str]) -> Language:
+    """Choose: the command line, GATEWAY_LANG, then the locale; English when in doubt."""
+    for name in (
+        asked,
+        *(environment.get(key) for key in ("GATEWAY_LANG", "LC_ALL", "LC_MESSAGES", "LANG")),
+    ):
+        if name:
+            return "ja" if name.lower().startswith("ja") else "en"
+    return "en"
+
+
+class Texts:
+    """The sentences in one language."""
+
+    def __init__(self, language: Language) -> None:
+        self.language: Language = language
+        self._column = 1 if language == "ja" else 0
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Say it; a key nobody wrote a sentence for is shown as it is."""
+        pair = TEXTS.get(key)
+        return pair[self._column].format(**values) if pair else key.replace("_", " ")
+
+    def span(self, seconds: float) -> str:
+        """Say a span with its two largest units: `2 d 3 h`, `4 min 10 s`."""
+        units = (("d", "日", 86_400), ("h", "時間", 3_600), ("min", "分", 60), ("s", "秒", 1))
+        left = max(0, round(seconds))
+        parts: list[str] = []
+        for english, japanese, size in units:
+            count, left = divmod(left, size)
+            if count:
+                parts.append(f"{count} {(english, japanese)[self._column]}")
+            if len(parts) == 2 or (parts and not count):  # noqa: PLR2004 - two units tell enough
+                break
+        return " ".join(parts) or f"0 {('s', '秒')[self._column]}"
