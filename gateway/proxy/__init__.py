@@ -1,0 +1,1 @@
+"""The data plane: one request, synchronous from parsed bytes to upstream write."""

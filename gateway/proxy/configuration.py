@@ -2,8 +2,8 @@
 What a data-plane worker is told when it starts: one frozen value, filled by bootstrap.
 
 Nothing here changes while a worker lives; what does change (weights, phase, mirror) travels as
-`gateway.link.Routing`. The value goes to the worker process as JSON, so that a worker can be started
-by anything that can start a process.
+`gateway.link.Routing`. The value goes to the worker process as JSON, so that a worker can be
+started by anything that can start a process.
 """
 
 from __future__ import annotations

@@ -3,27 +3,149 @@ The worker process: uvicorn's server, our protocol, one inherited socket, one li
 
 A worker is started with two inherited file descriptors: the listening socket of the data port and
 its end of the socketpair. It says `Hello` when it listens, routes by the last `Routing` it was sent
-(until the first one everything goes to the baseline), and leaves when it gets SIGTERM (drained, then
-`Drained`) or when the link closes (the parent is gone).
+(until the first one everything goes to the baseline), and leaves when it gets SIGTERM (drained,
+then `Drained`) or when the link closes (the parent is gone).
 
     python -m gateway.proxy.worker NUMBER LISTEN_FD LINK_FD  # settings as JSON in SYNCGATE_WORKER
 
 or, from a composition root that also gives a store for idempotency keys, `run_worker(...)`.
+
+**Leaving.** The listening socket is shared, so closing our copy of it resets nobody: connections
+waiting in its queue are taken by another worker. Connections we have are told to close with their
+next answer; those that stay silent for a moment are closed; requests under way finish.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import os
+import signal
+import socket
 import sys
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import uvicorn
 
 from gateway.proxy.configuration import DataPlaneSettings
+from gateway.proxy.plane import Plane
+from gateway.proxy.protocol import factory
+from gateway.proxy.reporter import Reporter
 
-SETTINGS_VARIABLE = "SYNCGATE_WORKER"
+if TYPE_CHECKING:
+    from types import FrameType
+
+SETTINGS_VARIABLE: Final = "SYNCGATE_WORKER"
+_TICK_S: Final = 0.1
+_PR_SET_PDEATHSIG: Final = 1
+_PARENT_GONE: Final = 3
+
+
+async def _no_application(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Stand in for the ASGI application, which uvicorn asks for and our protocol never calls."""
+
+
+class DataServer(uvicorn.Server):
+    """uvicorn's server with a drain of our own before its shutdown."""
+
+    def __init__(self, config: uvicorn.Config, plane: Plane) -> None:
+        super().__init__(config)
+        self.plane = plane
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to leave; Ctrl-C reaches the whole group, and there the parent decides."""
+        del frame
+        if sig == signal.SIGINT:
+            return
+        self.plane.draining = True
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, let everything under way finish, close."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        await drain(self.plane)
+
+
+async def drain(plane: Plane) -> None:
+    """Wait until the last connection is closed, at most as long as the settings allow."""
+    plane.draining = True
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    give_up = started + plane.settings.drain_timeout_ms / 1000
+    quiet = started + plane.settings.drain_idle_ms / 1000
+    while plane.connections and loop.time() < give_up:
+        if loop.time() >= quiet:
+            for connection in list(plane.connections):
+                connection.leave()
+        await asyncio.sleep(_TICK_S / 2)
+    while plane.in_flight and loop.time() < give_up:  # noqa: ASYNC110 - as above
+        await asyncio.sleep(_TICK_S / 2)
+    for connection in list(plane.connections):
+        connection.transport.abort()
+    for side in plane.sides:
+        side.pool.close()
+
+
+async def _serve(
+    settings: DataPlaneSettings, number: int, listener: socket.socket, link: socket.socket
+) -> None:
+    loop = asyncio.get_running_loop()
+    plane = Plane(settings, loop, worker=number)
+    config = uvicorn.Config(
+        _no_application,
+        http=cast("Any", factory(plane)),
+        lifespan="off",
+        log_config=None,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        timeout_graceful_shutdown=settings.drain_timeout_ms // 1000,
+    )
+    server = DataServer(config, plane)
+    reporter = Reporter(plane, on_close=lambda: os._exit(_PARENT_GONE))
+
+    def tick() -> None:
+        plane.tick()
+        reporter.tick()
+        loop.call_later(_TICK_S, tick)
+
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
+        await asyncio.sleep(0)
+    await loop.create_connection(lambda: reporter, sock=link)
+    loop.call_later(_TICK_S, tick)
+    await serving
+    reporter.on_close = lambda: None
+    reporter.drained()
+    if reporter.transport is not None:
+        reporter.transport.close()
+        await asyncio.sleep(_TICK_S)
 
 
 def run_worker(settings: DataPlaneSettings, *, number: int, listen_fd: int, link_fd: int) -> int:
     """Serve until told to leave; return the exit code."""
-    raise NotImplementedError
+    _die_with_parent()
+    listener = socket.socket(fileno=listen_fd)
+    link = socket.socket(fileno=link_fd)
+    link.settimeout(0)
+    listener.settimeout(0)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, number, listener, link))
+    return 0
+
+
+def _loop_factory() -> Any:
+    import uvloop  # noqa: PLC0415 - a worker's own choice, not that of who imports this module
+
+    return uvloop.new_event_loop
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when the parent dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,95 @@
+"""
+What an upstream's answer must look like before a client may see it.
+
+The mirror image of `guard`: llhttp has refused what is no HTTP; here the rest is refused whose end
+cannot be known. An answer that ends with the connection looks the same whether it is whole or cut
+off, so it is not believed: an answer is delimited by Content-Length or by chunks, or has no body by
+definition. Hop-by-hop fields stop here; the client's side adds its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CHUNKED: Final = -1
+EMPTY: Final = -2
+_FIRST_FINAL: Final = 200
+_NO_CONTENT: Final = 204
+_NOT_MODIFIED: Final = 304
+_HOP_BY_HOP: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer",
+     b"transfer-encoding", b"upgrade", b"sync-system", b"x-request-id"}
+)  # fmt: skip
+
+
+class AnswerHead(NamedTuple):
+    """A head that may be passed on: `forward` is status line and fields, each with its line end.
+
+    `length` is `CHUNKED`, `EMPTY` (no body by definition) or bytes; with a length, the field that
+    says so is part of `forward`. The sync fields are those of a sync's answer.
+    """
+
+    status: int
+    forward: bytes
+    length: int
+    keep_alive: bool
+    sync_failed: bool = False
+    sync_id: bytes = b""
+    sync_digest: bytes = b""
+    sync_records: int = 0
+
+
+def read_answer(  # noqa: C901 - one row per field that means something
+    status: int,
+    reason: bytes,
+    headers: Sequence[tuple[bytes, bytes]],
+    *,
+    keep_alive: bool,
+    to_head: bool,
+) -> AnswerHead | None:
+    """Read one parsed head; None if the answer must not be passed on."""
+    pieces = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+    sync: dict[bytes, bytes] = {}
+    named: frozenset[bytes] = frozenset()
+    kept: list[tuple[bytes, bytes, bytes]] = []
+    length, chunked = EMPTY, False
+    for name, raw in headers:
+        lower = name.lower()
+        value = raw.strip(b" \t")
+        if lower == b"content-length":
+            if length != EMPTY or not value.isdigit():
+                return None
+            length = int(value)
+        elif lower == b"transfer-encoding":
+            if chunked or value.lower() != b"chunked":
+                return None
+            chunked = True
+        elif lower == b"connection":
+            named |= frozenset(token.strip().lower() for token in value.split(b","))
+        elif lower.startswith(b"sync-"):
+            sync[lower] = value
+        if lower not in _HOP_BY_HOP:
+            kept.append((lower, name, value))
+    bodiless = to_head or status in {_NO_CONTENT, _NOT_MODIFIED} or status < _FIRST_FINAL
+    if not bodiless and (chunked == (length != EMPTY)):
+        return None  # neither or both: nobody could say where this answer ends
+    if status == _NO_CONTENT:
+        named |= {b"content-length"}
+    pieces += [b"%b: %b\r\n" % (name, value) for lower, name, value in kept if lower not in named]
+    return AnswerHead(
+        status=status,
+        forward=b"".join(pieces),
+        length=EMPTY if bodiless else CHUNKED if chunked else length,
+        keep_alive=keep_alive,
+        sync_failed=sync.get(b"sync-status") == b"failed",
+        sync_id=sync.get(b"sync-id", b""),
+        sync_digest=sync.get(b"sync-digest", b""),
+        sync_records=_count(sync.get(b"sync-records", b"")),
+    )
+
+
+def _count(value: bytes) -> int:
+    return int(value) if value.isdigit() and len(value) <= 12 else 0  # noqa: PLR2004 - sane counts

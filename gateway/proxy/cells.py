@@ -1,0 +1,33 @@
+"""
+Metric cells: numbers that are counted where things happen and named only when somebody looks.
+
+The request path increments plain integers; names and labels exist here alone, once a second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.model import Outcome
+
+if TYPE_CHECKING:
+    from gateway.proxy.plane import Plane
+
+_OUTCOMES: Final = tuple((outcome, outcome.name.lower()) for outcome in Outcome)
+
+
+def render(plane: Plane) -> dict[str, float]:
+    """Give every cumulative value by its full name; values of several workers may be added."""
+    cells: dict[str, float] = {}
+    for side in plane.sides:
+        system = f'system="{side.name}"'
+        for outcome, word in _OUTCOMES:
+            cells[f'syncgate_requests_total{{{system},outcome="{word}"}}'] = side.counts[outcome]
+        for reason, count in side.failures.items():
+            cells[f'syncgate_upstream_failures_total{{{system},reason="{reason}"}}'] = count
+        cells[f"syncgate_fallbacks_total{{{system}}}"] = side.fallbacks
+        cells[f"syncgate_retries_total{{{system}}}"] = side.retries
+        cells[f"syncgate_upstream_connections{{{system}}}"] = len(side.pool.all)
+    for reason, count in plane.refused.items():
+        cells[f'syncgate_refused_total{{reason="{reason}"}}'] = count
+    return cells

@@ -1,0 +1,248 @@
+"""
+One request's life: admit, assign, send, fail over, record, answer. One synchronous chain.
+
+Who answers for a failure:
+
+- *Canary, nothing was applied* (no connection, breaker open): the baseline serves the client, and
+  the failure still counts against the canary.
+- *A read without an answer* on a connection that had served before: once more on another one,
+  within the retry budget; the connection may just have been old.
+- *A write that may have arrived* is never sent again.
+- *The baseline's failures* are told to the client, 502, 503 or 504; they never turn into traffic
+  for the canary.
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.breaker import Permit
+from gateway.core.model import Access, Outcome
+from gateway.proxy.guard import CHUNKED, NO_BODY
+from gateway.proxy.problems import limited, problem, unavailable
+from gateway.proxy.upstream import Failure
+
+if TYPE_CHECKING:
+    from gateway.core.breaker import Rejected
+    from gateway.proxy.answers import AnswerHead
+    from gateway.proxy.guard import Head
+    from gateway.proxy.plane import Plane, Side
+    from gateway.proxy.problems import Answer
+    from gateway.proxy.protocol import ClientConnection
+
+_SECOND_US: Final = 1_000_000
+_SERVER_ERROR: Final = 500
+_CLIENT_ERROR: Final = 400
+_DEFAULT_RETRY_AFTER_S: Final = 1
+
+
+class Exchange:
+    """A `Call` of the pool on behalf of one client's request."""
+
+    __slots__ = (
+        "body", "client", "deadline_us", "forced", "head", "permit", "plane", "request_head",
+        "request_id", "retried", "side", "started_us", "to_head",
+    )  # fmt: skip
+
+    def __init__(self, plane: Plane, client: ClientConnection, head: Head, body: bytes) -> None:
+        self.plane = plane
+        self.client: ClientConnection | None = client
+        self.head = head
+        self.body = body
+        self.to_head = head.method == b"HEAD"
+        self.request_id = head.request_id or plane.request_id()
+        self.retried = False
+        self.forced = False
+        self.deadline_us = 0
+        self.request_head = b""
+
+    # --- out ---
+
+    def start(self) -> None:
+        """Admit, assign and send."""
+        plane, head = self.plane, self.head
+        now_us = self.started_us = monotonic_ns() // 1000
+        refusal = self._limit(now_us)
+        if refusal is not None:
+            self._reply(refusal)
+            return
+        plane.in_flight += 1
+        plane.earn_retry()
+        settings = plane.settings
+        timeout_ms = (
+            settings.read_timeout_ms if head.access is Access.READ else settings.sync_timeout_ms
+        )
+        self.deadline_us = now_us + timeout_ms * 1000
+        self.forced = head.forced is not None and plane.may_force(head)
+        self._send(plane.assign(head), now_us)
+
+    def _limit(self, now_us: int) -> Answer | None:
+        plane = self.plane
+        if plane.in_flight >= plane.settings.in_flight:
+            plane.refuse("overload")
+            return unavailable("The gateway is at its limit; try again.", _DEFAULT_RETRY_AFTER_S)
+        table = plane.client_limits
+        if table is None or self.client is None:
+            return None
+        admission = table.admit(self.head.api_key or self.client.address, now_us)
+        if admission.allowed:
+            return None
+        plane.refuse("client_limit")
+        settings = plane.settings
+        return limited(
+            "Too many requests from this client.",
+            name="client",
+            quota=settings.rate_limit_burst,
+            window_s=max(1, round(settings.rate_limit_burst / settings.rate_limit_per_second)),
+            retry_after_s=-(-admission.retry_after_us // _SECOND_US),
+        )
+
+    def _send(self, side: Side, now_us: int) -> None:
+        self.side = side
+        decision = side.admit(now_us)
+        if not isinstance(decision, Permit):
+            self._shut_out(side, decision, now_us)
+            return
+        wait_us = self.plane.admit_upstream(side, now_us)
+        if wait_us:
+            side.settle(decision, now_us, ok=None)
+            self.plane.refuse("upstream_limit")
+            rate = max(1, int(self.plane.settings.upstream_limit_per_second))
+            self._leave()
+            self._reply(
+                limited(
+                    "Too many requests for this system.",
+                    name="upstream", quota=rate, window_s=1,
+                    retry_after_s=-(-wait_us // _SECOND_US),
+                )
+            )  # fmt: skip
+            return
+        self.permit = decision
+        self._write_head(side)
+        side.pool.submit(self)
+
+    def _write_head(self, side: Side) -> None:
+        head, client = self.head, self.client
+        self.request_head = b"".join(
+            (
+                head.forward,
+                side.pool.host_line,
+                b"Content-Length: %d\r\n" % len(self.body) if head.length != NO_BODY else b"",
+                b"X-Request-Id: ",
+                self.request_id,
+                b"\r\ntraceparent: ",
+                head.traceparent or self.plane.traceparent(self.request_id),
+                client.forwarded if client is not None else b"\r\n",
+                b"X-Forwarded-Host: %b\r\n\r\n" % head.host if head.host else b"\r\n",
+            )
+        )
+
+    def _shut_out(self, side: Side, rejected: Rejected, now_us: int) -> None:
+        """Go on without a side whose breaker is open."""
+        if side.is_canary and not self.forced:
+            self._fall_back(side, "breaker_open", now_us)
+            return
+        self.plane.record(side, Outcome.IGNORED, now_us, 0)
+        retry_after_s = max(1, -(-(rejected.retry_after_us or 0) // _SECOND_US))
+        self._leave()
+        self._reply(unavailable("The system behind the gateway is failing.", retry_after_s))
+
+    def _fall_back(self, side: Side, reason: str, now_us: int) -> None:
+        """Let the baseline serve what the canary could not; it still counts against the canary."""
+        side.fallbacks += 1
+        side.failures[reason] = side.failures.get(reason, 0) + 1
+        self.plane.record(side, Outcome.ERROR, now_us, now_us - self.started_us)
+        self._send(self.plane.old, now_us)
+
+    # --- back ---
+
+    def answered(self, answer: AnswerHead, body: bytes) -> None:
+        """Take the upstream's answer: record it, hand it to the client."""
+        now_us = monotonic_ns() // 1000
+        side, status, plane = self.side, answer.status, self.plane
+        client = self.client
+        if status >= _SERVER_ERROR or answer.sync_failed:
+            outcome = Outcome.ERROR
+        elif status >= _CLIENT_ERROR:
+            outcome = Outcome.REJECTED
+        else:
+            outcome = Outcome.OK
+        if client is None:
+            outcome = Outcome.IGNORED
+        side.settle(
+            self.permit, now_us,
+            ok=None if outcome is Outcome.IGNORED else outcome is not Outcome.ERROR,
+        )  # fmt: skip
+        took_us = now_us - self.started_us
+        if answer.sync_records:
+            plane.record_sync(side, outcome, now_us, took_us, answer.sync_records)
+        else:
+            plane.record(side, outcome, now_us, took_us)
+        plane.in_flight -= 1
+        if client is not None:
+            client.answer(
+                b"%b%bX-Request-Id: %b\r\n" % (answer.forward, side.mark, self.request_id),
+                b"" if self.to_head else body,
+            )
+
+    def interim(self, answer: AnswerHead) -> None:
+        """Pass an early hint on; 100 Continue was settled between client and gateway."""
+        if self.client is not None and answer.status != 100:  # noqa: PLR2004 - 100 Continue
+            self.client.interim(answer.forward + b"\r\n")
+
+    def failed(self, failure: Failure, *, reused: bool) -> None:
+        """Take notice that there is no answer, and decide who serves the client now."""
+        now_us = monotonic_ns() // 1000
+        side, plane = self.side, self.plane
+        if failure is Failure.SATURATED:
+            side.settle(self.permit, now_us, ok=None)
+            plane.record(side, Outcome.IGNORED, now_us, 0)
+            plane.refuse("upstream_saturated")
+            self._leave()
+            self._reply(unavailable("The system behind the gateway is busy.", 1))
+            return
+        if self._may_repeat(failure, reused=reused):
+            self.retried = True
+            side.retries += 1
+            side.pool.submit(self, fresh=True)
+            return
+        if self.client is None:
+            side.settle(self.permit, now_us, ok=None)
+            plane.record(side, Outcome.IGNORED, now_us, 0)
+            plane.in_flight -= 1
+            return
+        side.settle(self.permit, now_us, ok=False)
+        if side.is_canary and not failure.sent and not self.forced:
+            self._fall_back(side, failure.name.lower(), now_us)
+            return
+        side.failures[failure.name.lower()] = side.failures.get(failure.name.lower(), 0) + 1
+        plane.record(side, Outcome.ERROR, now_us, now_us - self.started_us)
+        self._leave()
+        self._reply(problem(failure.status, f"No answer from the system: {failure.reason}."))
+
+    def _may_repeat(self, failure: Failure, *, reused: bool) -> bool:
+        return (
+            failure is Failure.NO_ANSWER
+            and reused
+            and not self.retried
+            and self.client is not None
+            and self.head.access is Access.READ
+            and self.plane.may_retry()
+        )
+
+    def _leave(self) -> None:
+        self.plane.in_flight -= 1
+
+    def _reply(self, answer: Answer) -> None:
+        """Answer from the gateway itself."""
+        if self.client is not None:
+            self.client.answer(
+                b"%b%bX-Request-Id: %b\r\n" % (answer.head, self.plane.date, self.request_id),
+                b"" if self.to_head else answer.body,
+            )
+
+
+def has_body(head: Head) -> bool:
+    """Tell whether a body follows the head."""
+    return head.length == CHUNKED or head.length > 0

@@ -1,0 +1,284 @@
+"""
+What all connections of one worker share: the two sides, the routing in force, the limits.
+
+The routing is one frozen value, swapped whole: a request reads it once and is not touched by a
+change that comes a microsecond later, which is why a change of weight loses nothing. Everything
+here is read and written by one event loop, so nothing is locked.
+"""
+
+from __future__ import annotations
+
+import hmac
+import itertools
+import secrets
+from collections import deque
+from email.utils import formatdate
+from hashlib import sha256
+from time import monotonic_ns, time
+from typing import TYPE_CHECKING, Final
+
+from gateway.core import breaker as breakers
+from gateway.core import histogram
+from gateway.core import limiter as limits
+from gateway.core.breaker import Behaviour, Breaker, BreakerState
+from gateway.core.limiter import Quota, Table
+from gateway.core.model import Access, Outcome, Variant, Weight
+from gateway.core.splitter import in_canary, position, turn
+from gateway.core.window import Recorder, VariantSecond
+from gateway.link import Routing
+from gateway.proxy.cells import render
+from gateway.proxy.guard import Rules
+from gateway.proxy.pool import Pool
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from gateway.core.breaker import Permit, Rejected
+    from gateway.proxy.configuration import DataPlaneSettings
+    from gateway.proxy.guard import Head
+    from gateway.proxy.protocol import ClientConnection
+
+_POSITIONS: Final = 65_536
+_MEMO_ENTRIES: Final = 1_024
+_BUDGET_EVERY: Final = 5  # one retry for every five requests: 20 %
+_BUDGET_CAP: Final = 500
+_RECENT_SECONDS: Final = 60
+NOT_ROUTED: Final = Routing(
+    version=-1, salt="", write_weight_bp=0, read_weight_bp=0, phase="", status="starting"
+)
+
+
+class Side:
+    """One of the two systems, as this worker sees it."""
+
+    __slots__ = (
+        "behaviour", "breaker", "counts", "failures", "fallbacks", "is_canary", "mark", "name",
+        "on_change", "pool", "recent", "recorder", "retries", "tat", "variant",
+    )  # fmt: skip
+
+    def __init__(self, variant: Variant, pool: Pool, behaviour: Behaviour, now_us: int) -> None:
+        self.variant = variant
+        self.is_canary = variant is Variant.CANARY
+        self.name = variant.value
+        self.mark = b"Sync-System: %b\r\n" % variant.value.encode()
+        self.pool = pool
+        self.behaviour = behaviour
+        self.breaker: Breaker = breakers.CLOSED
+        self.recorder = Recorder(now_us)
+        self.recent: deque[VariantSecond] = deque(maxlen=_RECENT_SECONDS)
+        self.tat = 0
+        self.counts = [0, 0, 0, 0]
+        self.failures: dict[str, int] = {}
+        self.fallbacks = 0
+        self.retries = 0
+        self.on_change: Callable[[Side], None] = lambda _side: None
+
+    def admit(self, now_us: int) -> Permit | Rejected:
+        """Ask the circuit breaker."""
+        breaker = self.breaker
+        if breaker.state is BreakerState.CLOSED:
+            return breaker.permit
+        decision, self.breaker = breakers.admit(breaker, self.behaviour, now_us)
+        if self.breaker.state is not breaker.state:
+            self.on_change(self)
+        return decision
+
+    def settle(self, permit: Permit, now_us: int, *, ok: bool | None) -> None:
+        """Tell the circuit breaker how it went."""
+        before = self.breaker
+        if ok and before.failures == 0 and before.permit is permit:
+            return  # the healthy case changes nothing
+        self.breaker = breakers.record(before, self.behaviour, permit, ok=ok, now_us=now_us)
+        if self.breaker.state is not before.state:
+            self.on_change(self)
+
+
+class Plane:
+    """The shared state of one worker's data plane."""
+
+    def __init__(
+        self, settings: DataPlaneSettings, loop: asyncio.AbstractEventLoop, *, worker: int = 0
+    ) -> None:
+        self.settings = settings
+        self.loop = loop
+        self.worker = worker
+        self.rules = Rules.of(settings)
+        self.now_us = monotonic_ns() // 1000
+        # Seconds are counted by a clock that reads as wall time but cannot jump.
+        self.epoch_us = int(time() * 1e6) - self.now_us
+        self.old = self._side(Variant.BASELINE, settings.old_url)
+        self.new = self._side(Variant.CANARY, settings.new_url)
+        self.routing = NOT_ROUTED
+        self.salt = b""
+        self.positions: dict[bytes, int] = {}
+        self.carried = {Access.READ: 0, Access.WRITE: 0}
+        rate, burst = settings.rate_limit_per_second, settings.rate_limit_burst
+        self.clients_quota = Quota.per_second(rate, burst) if rate > 0 and burst > 0 else None
+        self.client_limits = Table(self.clients_quota) if self.clients_quota else None
+        upstream_rate = settings.upstream_limit_per_second
+        self.upstream_quota = (
+            Quota.per_second(upstream_rate, max(1, int(upstream_rate)))
+            if upstream_rate > 0
+            else None
+        )
+        self.tokens = tuple(bytes.fromhex(token) for token in settings.operator_tokens_sha256)
+        self.prefix = settings.prefix.rstrip("/").encode()
+        self.below_prefix = self.prefix + b"/"
+        self.scheme = b"https" if settings.tls_certificate else b"http"
+        self.connections: set[ClientConnection] = set()
+        self.per_address: dict[str, int] = {}
+        self.heads: dict[bytes, Head] = {}
+        self.in_flight = 0
+        self.refused: dict[str, int] = {}
+        self.draining = False
+        self.drained = 0
+        self.retry_budget = 0
+        self.date = b""
+        self.on_outcome: Callable[[str, int], None] = lambda _name, _outcome: None
+        self._id_prefix = secrets.token_hex(6).encode()
+        self._span_prefix = secrets.token_hex(12).encode()
+        self._ids = itertools.count(1)
+        self.tick()
+
+    def _side(self, variant: Variant, url: str) -> Side:
+        settings = self.settings
+        pool = Pool(
+            url,
+            loop=self.loop,
+            connections=settings.upstream_connections,
+            connect_timeout_us=settings.connect_timeout_ms * 1000,
+            idle_us=settings.upstream_idle_ms * 1000,
+            stall_us=settings.read_timeout_ms * 1000,
+            max_answer_bytes=settings.max_answer_bytes,
+        )
+        behaviour = Behaviour(
+            failures=settings.breaker_threshold, open_us=settings.breaker_timeout_ms * 1000
+        )
+        return Side(variant, pool, behaviour, self.now_us + self.epoch_us)
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Both, the baseline first."""
+        return self.old, self.new
+
+    def route(self, routing: Routing) -> None:
+        """Take over a routing, unless a newer one is in force."""
+        if routing.version <= self.routing.version:
+            return
+        if routing.salt != self.routing.salt:
+            self.positions.clear()
+            self.salt = routing.salt.encode()
+        self.routing = routing
+
+    # --- decisions of the request path ---
+
+    def assign(self, head: Head) -> Side:
+        """Choose the side of a request."""
+        routing = self.routing
+        if routing.stopped:
+            return self.old
+        if head.forced is not None and self.may_force(head):
+            return self.new if head.forced == b"new" else self.old
+        weight = Weight(
+            routing.read_weight_bp if head.access is Access.READ else routing.write_weight_bp
+        )
+        key = head.client_id or head.api_key
+        if key is None:
+            variant, self.carried[head.access] = turn(self.carried[head.access], weight)
+            return self.new if variant is Variant.CANARY else self.old
+        point = self.positions.get(key)
+        if point is None:
+            if len(self.positions) >= _POSITIONS:
+                self.positions.clear()
+            point = self.positions[key] = position(key, self.salt)
+        return self.new if in_canary(point, weight) else self.old
+
+    def may_force(self, head: Head) -> bool:
+        """Tell whether the request names a side and carries an operator's token."""
+        if head.forced not in {b"new", b"old"} or head.operator_token is None:
+            return False
+        given = sha256(head.operator_token).digest()
+        # Every token is compared, so that the time taken says nothing about which one was near.
+        matches = [hmac.compare_digest(given, token) for token in self.tokens]
+        return any(matches)
+
+    def admit_upstream(self, side: Side, now_us: int) -> int:
+        """Ask the upstream's own limit; return after how many microseconds to come again, or 0."""
+        if self.upstream_quota is None:
+            return 0
+        admission, side.tat = limits.admit(side.tat, now_us, self.upstream_quota)
+        return 0 if admission.allowed else max(1, admission.retry_after_us)
+
+    def record(self, side: Side, outcome: Outcome, now_us: int, took_us: int) -> None:
+        """Count one finished request."""
+        side.counts[outcome] += 1
+        if outcome is not Outcome.IGNORED:
+            side.recorder.record(now_us + self.epoch_us, outcome, took_us)
+            self.on_outcome(side.name, outcome)
+
+    def record_sync(
+        self, side: Side, outcome: Outcome, now_us: int, took_us: int, listings: int
+    ) -> None:
+        """Count one finished sync, whose pace is measured per listing."""
+        side.counts[outcome] += 1
+        if outcome is not Outcome.IGNORED:
+            side.recorder.record_sync(now_us + self.epoch_us, outcome, took_us, listings)
+            self.on_outcome(side.name, outcome)
+
+    def may_retry(self) -> bool:
+        """Spend from the retry budget, if there is any."""
+        if self.retry_budget < _BUDGET_EVERY:
+            return False
+        self.retry_budget -= _BUDGET_EVERY
+        return True
+
+    def earn_retry(self) -> None:
+        """Let one request earn its fifth of a retry."""
+        if self.retry_budget < _BUDGET_CAP:
+            self.retry_budget += 1
+
+    def latencies_ms(self, side: Side) -> tuple[float | None, ...]:
+        """Give p50, p95 and p99 of the last minute's finished seconds."""
+        counts = histogram.merge(second.latency for second in side.recent)
+        found = (histogram.quantile(counts, q) for q in (0.5, 0.95, 0.99))
+        return tuple(None if value is None else value / 1000 for value in found)
+
+    # --- names ---
+
+    def request_id(self) -> bytes:
+        """Make an id: unique among workers by chance of 2**-48, among requests by counting."""
+        return b"%b%012x" % (self._id_prefix, next(self._ids))
+
+    def traceparent(self, request_id: bytes) -> bytes:
+        """Make a W3C trace context whose trace id ends in the request id's counter."""
+        counter = request_id[-12:]
+        return b"00-%b%b%b-%b%b-00" % (
+            self._span_prefix[:20], b"", counter, self._span_prefix[20:24], counter,
+        )  # fmt: skip
+
+    def refuse(self, reason: str) -> None:
+        """Count something the gateway itself said no to."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def remember_head(self, raw: bytes, head: Head) -> None:
+        """Keep a head for the next request with equal bytes."""
+        if len(self.heads) >= _MEMO_ENTRIES:
+            self.heads.clear()
+        self.heads[raw] = head
+
+    def cells(self) -> dict[str, float]:
+        """Name every count; see `cells`."""
+        return render(self)
+
+    # --- time ---
+
+    def tick(self) -> None:
+        """Do what is done a few times a second: coarse clock, date, every deadline."""
+        self.now_us = now_us = monotonic_ns() // 1000
+        self.date = f"Date: {formatdate(time(), usegmt=True)}\r\n".encode()
+        for connection in list(self.connections):
+            if connection.deadline_us and now_us >= connection.deadline_us:
+                connection.expire()
+        for side in self.sides:
+            side.pool.sweep(now_us)
