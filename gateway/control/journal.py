@@ -33,6 +33,7 @@ class Journal:
         self._store = store
         self._version = version
         self._patience_s = patience_s
+        self._one_at_a_time = asyncio.Lock()
         self._waiting: list[Transition] = []
         self._late: asyncio.Task[Committed] | None = None
         self._if_late_stored: Transition | None = None
@@ -53,32 +54,38 @@ class Journal:
 
         A disk that hangs may store it after we gave up; then `undo` is stored on top.
         """
-        if not self.writable:
-            await self.catch_up()
-        if not self.writable:
-            raise StoreUnavailableError(
-                "The state cannot be stored at the moment, so nothing can be moved forward.",
-                todo="Check the disk of the state directory; rollback and emergency stop work.",
-            )
-        self._if_late_stored, self._if_late_lost = undo, None
-        return await self._store_now(transition)
+        async with self._one_at_a_time:
+            if not self.writable:
+                await self._catch_up()
+            if not self.writable:
+                raise StoreUnavailableError(
+                    "The state cannot be stored at the moment, so nothing can be moved forward.",
+                    todo="Check the disk of the state directory; rollback and emergency stop work.",
+                )
+            self._if_late_stored, self._if_late_lost = undo, None
+            return await self._store_now(transition)
 
     async def record(self, transition: Transition) -> tuple[Event, ...]:
         """Store it, or keep it to be stored later; never raises, never waits for long."""
-        if self.writable:
-            self._if_late_stored, self._if_late_lost = None, transition
-            try:
-                return await self._store_now(transition)
-            except StateError as error:
-                _log.error("not_stored", reason=str(error))
-            if self._late is not None:
-                return ()
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(transition)
-        return ()
+        async with self._one_at_a_time:
+            if self.writable:
+                self._if_late_stored, self._if_late_lost = None, transition
+                try:
+                    return await self._store_now(transition)
+                except StateError as error:
+                    _log.error("not_stored", reason=str(error))
+                if self._late is not None:
+                    return ()
+            if len(self._waiting) < MAX_WAITING:
+                self._waiting.append(transition)
+            return ()
 
     async def catch_up(self) -> tuple[Event, ...]:
         """Store what has been waiting, in order, as one step."""
+        async with self._one_at_a_time:
+            return await self._catch_up()
+
+    async def _catch_up(self) -> tuple[Event, ...]:
         if self._late is not None:
             if not self._late.done():
                 return ()
@@ -99,9 +106,13 @@ class Journal:
 
     async def _store_now(self, transition: Transition) -> tuple[Event, ...]:
         """Wait a moment for the store; what takes longer is finished in the background."""
-        numbered = _numbered(transition, self._version)
+        numbered = replace(transition, expected_version=self._version)
         task = asyncio.create_task(self._store.commit(numbered))
-        done, _ = await asyncio.wait({task}, timeout=self._patience_s)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._patience_s)
+        except asyncio.CancelledError:
+            self._late = task
+            raise
         if not done:
             self._late = task
             raise StoreUnavailableError(
@@ -121,10 +132,6 @@ class Journal:
         follow_up = self._if_late_lost if lost else self._if_late_stored
         if follow_up is not None:
             self._waiting.insert(0, follow_up)
-
-
-def _numbered(transition: Transition, version: int) -> Transition:
-    return replace(transition, expected_version=version)
 
 
 def _joined(parts: list[Transition]) -> Transition:

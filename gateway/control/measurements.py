@@ -1,6 +1,5 @@
 """
-Figures from outside the traffic: what the services say of themselves, what people and programs
-post.
+Figures from outside the traffic: what services say of themselves, what people and programs post.
 
 A figure is checked where it comes in (a ratio of 7 is a mistake, not a measurement) and kept with
 its age and sample. Only the newest per metric and system counts; the one before it is kept beside

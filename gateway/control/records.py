@@ -139,6 +139,11 @@ def audit(action: rollout.Audit, *, by: Actor, at_us: int) -> AuditDraft:
     )
 
 
+def plain_audit(action: str, *, by: Actor, reason: str, at_us: int) -> AuditDraft:
+    """Put on record what changes no state: a reload, a replacement of workers."""
+    return AuditDraft(at_us=at_us, actor=by, action=action, before={}, after={}, reason=reason)
+
+
 def _brief(state: rollout.State) -> Document:
     """Give what a reader of the audit wants to see changed."""
     return {

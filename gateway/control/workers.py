@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 from dataclasses import dataclass, field
@@ -236,7 +235,6 @@ class WorkerPool:
                 str(number),
                 str(self._listener.fileno()),
                 str(theirs.fileno()),
-                str(os.getpid()),
                 env=self._environment,
                 pass_fds=(self._listener.fileno(), theirs.fileno()),
             )

@@ -1,0 +1,65 @@
+"""
+Cells as Prometheus text: full names with labels and their values, grouped by family.
+
+Cells are counted where things happen and named once a second; here they only get their HELP and
+TYPE lines. A counter is told by its ending, everything else is a gauge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_HELP: Final = {
+    "syncgate_requests_total": "Requests that a system answered, by what the answer says of it.",
+    "syncgate_upstream_failures_total": "Requests without a usable answer, by reason.",
+    "syncgate_fallbacks_total": "Requests that the other system answered instead.",
+    "syncgate_retries_total": "Requests sent again because no answer arrived.",
+    "syncgate_upstream_connections": "Open connections to a system.",
+    "syncgate_refused_total": "Requests that the gateway itself refused, by reason.",
+    "syncgate_weight_ratio": "Share of the new system, 0 to 1.",
+    "syncgate_phase_number": "Phase of the rollout, from 1; 0 before the start.",
+    "syncgate_status": "1 for the status the rollout is in.",
+    "syncgate_state_version": "Version of the rollout's state.",
+    "syncgate_rollbacks": "Rollbacks since the rollout began.",
+    "syncgate_decisions_open": "Decisions that wait for a person or their deadline.",
+    "syncgate_incidents_open": "Incidents people were told of and that are not over.",
+    "syncgate_store_writable": "1 while everything that happened is stored.",
+    "syncgate_bake_seconds": "Healthy time spent in the phase.",
+    "syncgate_workers": "Data-plane processes by state.",
+    "syncgate_worker_restarts_total": "Workers that died and were replaced.",
+    "syncgate_connections": "Open client connections.",
+    "syncgate_in_flight": "Requests under way.",
+    "syncgate_evidence_ratio": "Evidence against the new system by rule; 1 fires.",
+    "syncgate_gate": "1 for what a gate of the phase says.",
+    "syncgate_measurement": "Newest figure from outside the traffic.",
+    "syncgate_measurement_age_seconds": "How old that figure is.",
+    "syncgate_window_error_ratio": "Share of errors over the last minute.",
+    "syncgate_window_requests": "Requests over the last minute.",
+    "syncgate_window_latency_seconds": "Latency over the last minute.",
+    "syncgate_system_up": "1 if the system's last health probe went well.",
+    "syncgate_breaker_state": "1 for the worst state of the system's circuit breakers.",
+}
+
+
+def render(cells: Mapping[str, float]) -> str:
+    """Render the text exposition format, families and cells in order of their names."""
+    families: dict[str, list[tuple[str, float]]] = {}
+    for name, value in cells.items():
+        families.setdefault(name.partition("{")[0], []).append((name, value))
+    lines: list[str] = []
+    for family in sorted(families):
+        kind = "counter" if family.endswith("_total") else "gauge"
+        lines.append(f"# HELP {family} {_HELP.get(family, 'Not described.')}")
+        lines.append(f"# TYPE {family} {kind}")
+        lines.extend(f"{name} {_number(value)}" for name, value in sorted(families[family]))
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    """Write whole numbers without a fraction."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

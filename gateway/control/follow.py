@@ -1,0 +1,56 @@
+"""Followers of events: each has a bounded queue of its own; who reads slowly misses the oldest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from gateway.ports import Event
+
+_RECENT: Final = 50
+_QUEUED: Final = 200
+
+
+class Followers:
+    """Everybody who wants to know, and the last events for those who come later."""
+
+    def __init__(self) -> None:
+        self._recent: deque[Event] = deque(maxlen=_RECENT)
+        self._queues: set[asyncio.Queue[Event]] = set()
+
+    def remember(self, events: Iterable[Event]) -> None:
+        """Take up what happened before a restart."""
+        self._recent.extend(events)
+
+    def recent(self) -> tuple[Event, ...]:
+        """Give the last events, newest last."""
+        return tuple(self._recent)
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """Pass events on; never waits."""
+        for event in events:
+            self._recent.append(event)
+            for queue in self._queues:
+                if queue.full():
+                    queue.get_nowait()
+                queue.put_nowait(event)
+
+    @asynccontextmanager
+    async def follow(self) -> AsyncIterator[AsyncIterator[Event]]:
+        """Follow from now on until the block is left."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(_QUEUED)
+        self._queues.add(queue)
+
+        async def events() -> AsyncIterator[Event]:
+            while True:
+                yield await queue.get()
+
+        try:
+            yield events()
+        finally:
+            self._queues.discard(queue)

@@ -1,0 +1,77 @@
+"""
+The control plane's own figures for Prometheus: where the rollout stands and how sure it is.
+
+Names follow the convention (unit as suffix, `_ratio` from 0 to 1); labels are bounded by the policy
+and the two systems. A figure that is not known is left out rather than shown as zero.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core.rollout import Status
+
+if TYPE_CHECKING:
+    from gateway.ports import ControlView, SystemView
+
+
+def gauges(view: ControlView) -> dict[str, float]:
+    """Give every gauge by its full name."""
+    state = view.state
+    cells: dict[str, float] = {
+        'syncgate_weight_ratio{access="write"}': state.write_bp / 10_000,
+        'syncgate_weight_ratio{access="read"}': state.read_bp / 10_000,
+        "syncgate_phase_number": 0 if state.phase is None else state.phase + 1,
+        "syncgate_state_version": state.version,
+        "syncgate_rollbacks": state.rollbacks,
+        "syncgate_decisions_open": len(state.open_decisions),
+        "syncgate_incidents_open": len(state.incidents),
+        "syncgate_store_writable": float(view.store_writable),
+        "syncgate_bake_seconds": state.bake_us / 1_000_000,
+    }
+    for status in Status:
+        cells[f'syncgate_status{{status="{status.value}"}}'] = float(status is state.status)
+    for system in view.systems:
+        cells.update(_of_system(system))
+    for worker_state in ("starting", "ready", "draining", "dead"):
+        count = sum(worker.state == worker_state for worker in view.workers)
+        cells[f'syncgate_workers{{state="{worker_state}"}}'] = count
+    cells["syncgate_worker_restarts_total"] = sum(worker.restarts for worker in view.workers)
+    cells["syncgate_connections"] = sum(worker.connections for worker in view.workers)
+    cells["syncgate_in_flight"] = sum(worker.in_flight for worker in view.workers)
+    for track in view.watch.tracks if view.watch else ():
+        cells[f'syncgate_evidence_ratio{{rule="{_label(track.rule.name)}"}}'] = track.level
+    for gate in view.gates:
+        labels = f'gate="{_label(gate.name)}",verdict="{gate.verdict.value}"'
+        cells[f"syncgate_gate{{{labels}}}"] = 1
+    for measurement in view.inputs.measurements if view.inputs else ():
+        system = measurement.system.value if measurement.system else ""
+        labels = f'metric="{measurement.metric.value}",system="{system}"'
+        cells[f"syncgate_measurement{{{labels}}}"] = measurement.value
+        age_s = max(0, view.at_us - measurement.at_us) / 1_000_000
+        cells[f"syncgate_measurement_age_seconds{{{labels}}}"] = age_s
+    return cells
+
+
+def _of_system(system: SystemView) -> dict[str, float]:
+    label = f'system="{system.variant.value}"'
+    known = {
+        f"syncgate_window_error_ratio{{{label}}}": system.error_ratio,
+        f"syncgate_window_requests{{{label}}}": float(system.requests),
+        f"syncgate_system_up{{{label}}}": None if system.healthy is None else float(system.healthy),
+    }
+    for quantile, value_ms in (
+        ("0.5", system.p50_ms),
+        ("0.95", system.p95_ms),
+        ("0.99", system.p99_ms),
+    ):
+        name = f'syncgate_window_latency_seconds{{{label},quantile="{quantile}"}}'
+        known[name] = None if value_ms is None else value_ms / 1_000
+    cells = {name: value for name, value in known.items() if value is not None}
+    for state in ("closed", "open", "half_open", "isolated"):
+        cells[f'syncgate_breaker_state{{{label},state="{state}"}}'] = float(system.breaker == state)
+    return cells
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,111 @@
+"""
+The loops that look around: health probes, metric polls, the machine's resources, the second's tick.
+
+Each loop has its own pace and none waits for another: a service that hangs delays nothing but its
+own probe. What a loop finds goes to the controller; that something became unreadable (or readable
+again) is said once, not every time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gateway.control.controller import TICK_S
+from gateway.control.measurements import service_figures
+from gateway.control.workers import WorkerChanged
+from gateway.core.analysis import Metric
+from gateway.errors import InvalidRequestError, UnreachableError
+from gateway.ports import MeasurementDraft
+
+if TYPE_CHECKING:
+    from gateway.control.controller import Controller
+    from gateway.control.resources import Resources
+    from gateway.control.workers import WorkerPool
+    from gateway.core.model import Variant
+    from gateway.ports import Clock, Probe
+
+RESOURCES_EVERY_S: Final = 5.0
+
+_log = structlog.get_logger("watching")
+
+
+async def follow_workers(controller: Controller, workers: WorkerPool) -> None:
+    """Pass on what the workers say, in order."""
+    async for message in workers.messages():
+        if isinstance(message, WorkerChanged):
+            await controller.worker_changed(message)
+        else:
+            await controller.heard(message)
+
+
+async def tick(controller: Controller) -> None:
+    """Look once a second, in step with the loop's clock."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        due = max(due + TICK_S, loop.time())
+        await asyncio.sleep(due - loop.time())
+        await controller.tick()
+
+
+async def probe_health(
+    controller: Controller, probe: Probe, variant: Variant, *, every_s: float
+) -> None:
+    """Ask one system how it is, again and again."""
+    healthy: bool | None = None
+    while True:
+        result = await probe.health(variant)
+        await controller.probed(result)
+        if result.healthy is not healthy:
+            _log.info(
+                "system_healthy" if result.healthy else "system_unhealthy",
+                system=variant.value,
+                reason=result.reason,
+            )
+            healthy = result.healthy
+        await asyncio.sleep(every_s)
+
+
+async def poll_metrics(
+    controller: Controller, probe: Probe, variant: Variant, *, clock: Clock, every_s: float
+) -> None:
+    """Read one system's own figures; what cannot be read leaves the old ones to grow stale."""
+    readable = True
+    while True:
+        reason = ""
+        try:
+            document = await probe.metrics(variant)
+            drafts = service_figures(document, variant, at_us=clock.now_us())
+            await controller.measured(drafts)
+        except (UnreachableError, InvalidRequestError) as error:
+            reason = error.message
+        except ValueError as error:
+            reason = f"/api/metrics {error}"
+        if bool(reason) is readable:
+            readable = not reason
+            await controller.source_changed(variant, readable=readable, reason=reason)
+        await asyncio.sleep(every_s)
+
+
+async def sample_resources(controller: Controller, resources: Resources, *, clock: Clock) -> None:
+    """Measure the machine."""
+    while True:
+        now_us = clock.now_us()
+        reading = resources.sample(now_us)
+        figures = {
+            Metric.CPU_RATIO: reading.cpu_ratio,
+            Metric.MEMORY_RATIO: reading.memory_ratio,
+            Metric.DISK_RATIO: reading.disk_ratio,
+            Metric.NETWORK_RATIO: reading.network_ratio,
+        }
+        controller.sampled(
+            [
+                MeasurementDraft(now_us, metric.value, value, source="psutil")
+                for metric, value in figures.items()
+                if value is not None
+            ]
+        )
+        await asyncio.sleep(RESOURCES_EVERY_S)
