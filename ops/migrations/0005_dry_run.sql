@@ -45,7 +45,7 @@ GRANT EXECUTE ON FUNCTION public.sync_restore_before(text, text, uuid) TO servic
 -- The dry run of the REST side: POST /rpc/sync_dry_run with the very groups a real write would send,
 -- [{"columns": [...], "rows": [{...}, ...]}, ...]; each row is upserted exactly as PostgREST would
 -- (every listed column is set, others are kept), a bad row fails alone, and what stands afterwards is
--- returned: [{"property_number", "row"} or {"property_number", "code", "message"}].
+-- returned: [{"property_number", "action", "row"} or {"property_number", "code", "message"}].
 --
 -- Nothing is ever stored, whatever the server's db-tx-end: all work happens in a block that ends by
 -- raising, and PostgreSQL rolls a block back before its handler runs. Only variables survive, so the
@@ -65,6 +65,7 @@ DECLARE
   results jsonb[] := '{}';
   one record;
   statement text;
+  row_before jsonb;
   row_after jsonb;
   said text;
   code text;
@@ -81,6 +82,8 @@ BEGIN
         IF shadow_of IS NOT NULL THEN
           PERFORM public.sync_restore_before(workspace, one.number, shadow_of);
         END IF;
+        SELECT to_jsonb(l) INTO row_before FROM public.listings AS l
+        WHERE l.workspace_id = workspace AND l.property_number = one.number;
         SELECT format(
           'INSERT INTO public.listings AS l (%1$s) SELECT %1$s'
           ' FROM jsonb_populate_record(NULL::public.listings, $1)'
@@ -91,7 +94,11 @@ BEGIN
         EXECUTE statement USING one.body;
         SELECT to_jsonb(l) INTO row_after FROM public.listings AS l
         WHERE l.workspace_id = workspace AND l.property_number = one.number;
-        results := results || jsonb_build_object('property_number', one.number, 'row', row_after);
+        results := results || jsonb_build_object(
+          'property_number', one.number, 'row', row_after, 'action', CASE
+            WHEN row_before IS NULL THEN 'created'
+            WHEN row_before = row_after THEN 'unchanged'
+            ELSE 'updated' END);
       EXCEPTION
         WHEN lock_not_available OR deadlock_detected OR serialization_failure OR query_canceled THEN
           RAISE; -- nobody's fault: the whole dry run is worth another try

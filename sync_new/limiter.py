@@ -1,0 +1,65 @@
+"""
+The call budget: GCRA, the leaky bucket that needs one number.
+
+`tat` is the theoretical arrival time: when the budget is whole again. A call may be made at once
+while `tat` is no further ahead than the burst allows; otherwise it waits until it is. A burst of
+half a second's calls lets a small sync go through unhindered; the mean never exceeds the rate.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+_SECOND_US: Final = 1_000_000
+# Usage is a mean over this long, so that one burst does not look like an exhausted budget.
+USAGE_WINDOW_US: Final = 10 * _SECOND_US
+
+
+@dataclass(frozen=True, slots=True)
+class Gcra:
+    """The rule: one call each `interval_us`, and `burst` of them may come together."""
+
+    interval_us: int
+    burst: int
+
+    @staticmethod
+    def per_second(rate: float) -> Gcra:
+        """Allow `rate` calls per second, half of them at once."""
+        return Gcra(interval_us=max(1, round(_SECOND_US / rate)), burst=max(1, int(rate / 2)))
+
+    def reserve(self, tat_us: int, now_us: int) -> tuple[int, int]:
+        """Take one call: the new `tat`, and how long to wait before making it."""
+        start = max(tat_us, now_us)
+        wait_us = start - (self.burst - 1) * self.interval_us - now_us
+        return start + self.interval_us, max(0, wait_us)
+
+
+class CallBudget:
+    """One process's budget of calls, and how much of it is used. A rate of 0 sets no limit."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._rule = Gcra.per_second(rate) if rate else None
+        self._tat_us = 0
+        self._calls: deque[int] = deque()
+
+    def reserve(self, now_us: int) -> int:
+        """Take one call; returns how many microseconds to wait before making it."""
+        wait_us = 0
+        if self._rule is not None:
+            self._tat_us, wait_us = self._rule.reserve(self._tat_us, now_us)
+        self._calls.append(now_us + wait_us)
+        self._forget(now_us)
+        return wait_us
+
+    def used(self, now_us: int) -> float:
+        """Count calls per second, as a mean over the last ten seconds."""
+        self._forget(now_us)
+        made = sum(1 for at_us in self._calls if at_us <= now_us)
+        return made * _SECOND_US / USAGE_WINDOW_US
+
+    def _forget(self, now_us: int) -> None:
+        while self._calls and self._calls[0] <= now_us - USAGE_WINDOW_US:
+            self._calls.popleft()
