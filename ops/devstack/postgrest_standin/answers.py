@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import orjson
 from starlette.responses import Response
+
+from ops.devstack.postgrest_standin.failures import Failure, bad_body
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,16 +34,26 @@ def first(text: str) -> str:
     return text.strip()[1:-1].strip() or "null"
 
 
-def content_range(offset: int, rows: int, total: int | None) -> str:
-    """Write Content-Range: which rows these are, of how many."""
-    shown = f"{offset}-{offset + rows - 1}" if rows and total != 0 else "*"
-    return f"{shown}/{'*' if total is None else total}"
-
-
 def location(table: Table, text: str) -> str:
     """Write where the one new row can be read."""
     (row,) = orjson.loads(text)
     return f"/{table.name}?" + "&".join(f"{name}=eq.{row[name]}" for name in table.primary_key)
+
+
+def refuse_other_media(request: Request) -> None:
+    """Refuse what cannot be written, or cannot be read."""
+    accepted = [
+        part.partition(";")[0].strip() for part in request.headers.get("accept", "*/*").split(",")
+    ]
+    if not {"*/*", "application/*", JSON, SINGULAR} & set(accepted):
+        raise Failure(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "PGRST107",
+            f"None of these media types are available: {', '.join(accepted)}",
+        )
+    sent = request.headers.get("content-type", JSON).partition(";")[0].strip()
+    if request.method in {"POST", "PATCH", "PUT"} and sent != JSON:
+        raise bad_body(f"Content-Type not acceptable: {sent}")
 
 
 def answer(request: Request, text: str, status: int, headers: dict[str, str]) -> Response:

@@ -6,33 +6,34 @@ Answers are written as PostgREST writes them: statuses, Content-Range, Preferenc
 
 from __future__ import annotations
 
-import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ops.devstack import tokens
 from ops.devstack.postgrest_standin import (
     answers,
     bodies,
+    callers,
     failures,
+    pages,
     preferences,
     query,
     statements,
 )
-from ops.devstack.postgrest_standin.database import Caller, Database
+from ops.devstack.postgrest_standin.database import Database
 from ops.devstack.postgrest_standin.failures import Failure
 from ops.devstack.postgrest_standin.query import Filter
 from ops.devstack.postgrest_standin.schema import Table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable
 
     from psycopg.sql import Composed
     from starlette.requests import Request
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from ops.devstack.postgrest_standin.schema import Function, Schema
     from ops.devstack.postgrest_standin.settings import Settings
 
-_METHODS: Final = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
+_METHODS: Final = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"]
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -55,7 +56,9 @@ def create_app(settings: Settings) -> Starlette:
         yield
         await server.database.close()
 
-    async def failed(_: Request, exc: Exception) -> Response:
+    async def failed(request: Request, exc: Exception) -> Response:
+        if isinstance(exc, HTTPException):
+            exc = _no_such_way(request, exc)
         if not isinstance(exc, Failure):
             raise exc
         return JSONResponse(
@@ -71,7 +74,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/rpc/{name}", server.call, methods=["GET", "HEAD", "POST"]),
             Route("/{name}", server.table, methods=_METHODS),
         ],
-        exception_handlers={Failure: failed},
+        exception_handlers={Failure: failed, HTTPException: failed},
         lifespan=lifespan,
     )
 
@@ -95,9 +98,15 @@ class _Server:
 
     async def table(self, request: Request) -> Response:
         """Read or write one table."""
+        if request.method == "OPTIONS":
+            return Response(headers={"Allow": ",".join(_METHODS)})
+        answers.refuse_other_media(request)
         schema = self._schema(request)
         name = request.path_params["name"]
-        table = schema.tables.get(name) or Table(name, {})
+        table = schema.tables.get(name)
+        if table is None and request.method in {"POST", "PATCH", "PUT"}:
+            raise failures.unknown_address()
+        table = table or Table(name, {})  # and let PostgreSQL say that there is none
         wishes = preferences.parse(request.headers.getlist("prefer"))
         asked = query.parse(request.query_params.multi_items())
         act = {
@@ -110,6 +119,7 @@ class _Server:
 
     async def call(self, request: Request) -> Response:
         """Call a function."""
+        answers.refuse_other_media(request)
         schema = self._schema(request)
         name = request.path_params["name"]
         wishes = preferences.parse(request.headers.getlist("prefer"))
@@ -124,8 +134,10 @@ class _Server:
             given = {key: value for key, value in parameters if key in named}
             rest = [(key, value) for key, value in parameters if key not in named]
             body = orjson.dumps(given)
-        function = _chosen(schema, name, overloads, set(given))
-        asked = self._limited(query.parse(rest))
+        function = _chosen(schema, name, overloads, set(given), posted=request.method == "POST")
+        asked = pages.paged(
+            query.parse(rest), request.headers.get("range"), self.settings.db_max_rows
+        )
         statement = statements.call(schema, function, body.decode(), asked)
         rows, text, _ = await self._run(
             request,
@@ -136,9 +148,11 @@ class _Server:
             singular=answers.wants_one(request) and function.returns_row,
         )
         headers = wishes.applied(("count", "tx", "handling"), self.settings.db_tx_end)
+        headers["Content-Range"] = pages.content_range(
+            asked.offset or 0, rows, rows if wishes.get("count") else None
+        )
         if function.returns_void:
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
-        headers["Content-Range"] = answers.content_range(0, rows, None)
         if answers.wants_one(request) or not function.returns_set:
             text = answers.first(text)
         return answers.answer(request, text, HTTPStatus.OK, headers)
@@ -146,7 +160,7 @@ class _Server:
     async def _get(
         self, request: Request, schema: Schema, table: Table, asked: Query, wishes: Preferences
     ) -> Response:
-        asked = self._limited(_ranged(asked, request.headers.get("range")))
+        asked = pages.paged(asked, request.headers.get("range"), self.settings.db_max_rows)
         counted = wishes.get("count") is not None
         statement = statements.read(schema, table, asked, counted=counted)
         rows, text, total = await self._run(
@@ -154,12 +168,18 @@ class _Server:
         )
         offset = asked.offset or 0
         if total is not None and offset > total:
-            raise failures.range_not_satisfiable(offset, total)
+            raise failures.range_not_satisfiable(
+                f"An offset of {offset} was requested, but there are only {total} rows.",
+                {
+                    **wishes.applied(("count", "tx", "handling"), self.settings.db_tx_end),
+                    "Content-Range": f"*/{total}",
+                },
+            )
         status = HTTPStatus.OK
         if total is not None and rows < total:
             status = HTTPStatus.PARTIAL_CONTENT
         headers = wishes.applied(("count", "tx", "handling"), self.settings.db_tx_end)
-        headers["Content-Range"] = answers.content_range(offset, rows, total)
+        headers["Content-Range"] = pages.content_range(offset, rows, total)
         return answers.answer(request, answers.shaped(request, text), status, headers)
 
     async def _post(
@@ -202,7 +222,13 @@ class _Server:
     ) -> Response:
         body, keys = bodies.rows(await request.body(), asked.columns)
         statement = statements.update(
-            schema, table, asked, body=body, columns=keys, returning=wishes.returns_rows
+            schema,
+            table,
+            asked,
+            body=body,
+            columns=keys,
+            defaults=wishes.get("missing") == "default",
+            returning=wishes.returns_rows,
         )
         rows, text, _ = await self._run(
             request,
@@ -215,7 +241,7 @@ class _Server:
             ("missing", "return", "count", "tx", "handling"), self.settings.db_tx_end
         )
         total = rows if wishes.get("count") else None
-        headers["Content-Range"] = answers.content_range(0, rows, total)
+        headers["Content-Range"] = pages.content_range(0, rows, total)
         return self._wrote(
             request, wishes, text, HTTPStatus.OK, headers, empty=HTTPStatus.NO_CONTENT
         )
@@ -283,7 +309,7 @@ class _Server:
     ) -> tuple[int, str, int | None]:
         """Run one statement in one transaction; a wrong number of rows undoes it."""
         async with self.database.transaction(
-            self._caller(request),
+            callers.caller(request, self.settings),
             schema=schema.name,
             commits=wishes.commits(self.settings.db_tx_end),
             read_only=read_only,
@@ -317,46 +343,6 @@ class _Server:
             )
         return self.database.schema(name)
 
-    def _caller(self, request: Request) -> Caller:
-        claims = self._claims(request)
-        role = claims.get("role") or self.settings.db_anon_role
-        if role is None:
-            raise Failure(
-                HTTPStatus.UNAUTHORIZED,
-                "PGRST302",
-                "Anonymous access is disabled",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return Caller(
-            str(role),
-            {**claims, "role": role},
-            request.method,
-            request.url.path,
-            dict(request.headers),
-            dict(request.cookies),
-        )
-
-    def _claims(self, request: Request) -> Mapping[str, Any]:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            return {}
-        if self.settings.jwt_secret is None:
-            raise Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "PGRST300", "Server lacks JWT secret")
-        try:
-            claims = tokens.verify(token.strip(), self.settings.jwt_secret)
-        except tokens.TokenError as exc:
-            raise failures.bad_token("JWSError JWSInvalidSignature") from exc
-        expires = claims.get("exp")
-        if isinstance(expires, int | float) and expires < time.time():
-            raise failures.bad_token("JWT expired")
-        return claims
-
-    def _limited(self, asked: Query) -> Query:
-        most = self.settings.db_max_rows
-        if most is None or (asked.limit is not None and asked.limit <= most):
-            return asked
-        return replace(asked, limit=most)
-
     def _wrote(
         self,
         request: Request,
@@ -372,10 +358,12 @@ class _Server:
         return answers.answer(request, answers.shaped(request, text), status, headers)
 
 
-def _chosen(schema: Schema, name: str, overloads: Iterable[Function], given: set[str]) -> Function:
+def _chosen(
+    schema: Schema, name: str, overloads: Iterable[Function], given: set[str], *, posted: bool
+) -> Function:
     fitting = [function for function in overloads if function.accepts(given)]
     if not fitting:
-        raise failures.unknown_function(schema.name, name, list(given))
+        raise failures.unknown_function(schema.name, name, list(given), posted=posted)
     return min(fitting, key=lambda function: len(function.arguments))
 
 
@@ -395,18 +383,12 @@ def _names_the_key(asked: Query, table: Table) -> bool:
     )
 
 
-def _ranged(asked: Query, header: str | None) -> Query:
-    """Let a Range header page, where the URL does not."""
-    first, dash, last = (header or "").removeprefix("items=").partition("-")
-    if not dash or not first.isdigit() or asked.limit is not None or asked.offset is not None:
-        return asked
-    limit = int(last) - int(first) + 1 if last.isdigit() else None
-    if limit is not None and limit <= 0:
-        raise Failure(
-            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-            "PGRST103",
-            "Requested range not satisfiable",
-            details="The lower boundary must be lower than or equal to the upper boundary in the "
-            "Range header.",
+def _no_such_way(request: Request, exc: HTTPException) -> Failure:
+    """Put the router's own refusals into PostgREST's words."""
+    if exc.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+        return failures.unknown_address()
+    if request.url.path.startswith("/rpc/"):
+        return Failure(
+            exc.status_code, "PGRST101", f"Cannot use the {request.method} method on RPC"
         )
-    return replace(asked, offset=int(first), limit=limit)
+    return Failure(exc.status_code, "PGRST117", f"Unsupported HTTP method: {request.method}")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+import psycopg
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import psycopg
 
 
 class Failure(Exception):  # noqa: N818 - it is an answer as much as an error
@@ -37,7 +37,9 @@ class Failure(Exception):  # noqa: N818 - it is an answer as much as an error
         self.headers = headers or {}
 
     def body(self) -> dict[str, str | None]:
-        """Return what the client reads."""
+        """Return what the client reads; an unknown address gets an empty object."""
+        if not self.code:
+            return {}
         return {
             "code": self.code,
             "details": self.details,
@@ -52,7 +54,6 @@ _STATUS_BY_SQLSTATE: Final[Mapping[str, int]] = {
     "09": 500,
     "0L": 403,
     "0P": 403,
-    "21000": 500,
     "23503": 409,
     "23505": 409,
     "25": 500,
@@ -84,11 +85,13 @@ _STATUS_BY_SQLSTATE: Final[Mapping[str, int]] = {
 def from_database(error: psycopg.Error, *, authenticated: bool) -> Failure:
     """Translate what PostgreSQL said."""
     code = error.sqlstate
-    if code is None:
+    if code is None and isinstance(error, psycopg.OperationalError):
         return unreachable(str(error))
+    if code is None:  # never sent: the driver would not write it (a NUL in a text)
+        return Failure(HTTPStatus.BAD_REQUEST, "22021", str(error))
     diagnosis = error.diag
     return Failure(
-        _status(code, diagnosis.message_primary or "", authenticated=authenticated),
+        _status(code, authenticated=authenticated),
         code,
         diagnosis.message_primary or str(error),
         details=diagnosis.message_detail,
@@ -97,11 +100,9 @@ def from_database(error: psycopg.Error, *, authenticated: bool) -> Failure:
     )
 
 
-def _status(code: str, message: str, *, authenticated: bool) -> int:
+def _status(code: str, *, authenticated: bool) -> int:
     if code == "42501":
         return HTTPStatus.FORBIDDEN if authenticated else HTTPStatus.UNAUTHORIZED
-    if code == "22023" and message.startswith("role ") and message.endswith("does not exist"):
-        return HTTPStatus.UNAUTHORIZED
     if code.startswith("PT") and code[2:].isdigit():
         return int(code[2:])
     for prefix in (code, code[:2]):
@@ -130,6 +131,11 @@ def pool_timeout() -> Failure:
     )
 
 
+def unknown_address() -> Failure:
+    """Say that there is no such table or path."""
+    return Failure(HTTPStatus.NOT_FOUND, "", "")
+
+
 def bad_query(kind: str, value: str) -> Failure:
     """Say that a query parameter cannot be read."""
     return Failure(
@@ -150,7 +156,7 @@ def unknown_column(table: str, column: str) -> Failure:
     return Failure(
         HTTPStatus.BAD_REQUEST,
         "PGRST204",
-        f"Could not find the '{column}' column of '{table}' in the schema cache",
+        f"Column '{column}' of relation '{table}' does not exist",
     )
 
 
@@ -165,11 +171,12 @@ def unknown_relation(table: str, other: str, schema: str) -> Failure:
     )
 
 
-def unknown_function(schema: str, name: str, arguments: list[str]) -> Failure:
+def unknown_function(schema: str, name: str, arguments: list[str], *, posted: bool) -> Failure:
     """Say that there is no function with these arguments."""
     given = ", ".join(sorted(arguments))
-    with_given = f"with parameters {given}" if given else "without parameters"
-    single = " or with a single unnamed json/jsonb parameter" if given else ""
+    plural = "s" if len(arguments) > 1 else ""
+    with_given = f"with parameter{plural} {given}" if given else "without parameters"
+    single = " or with a single unnamed json/jsonb parameter" if posted else ""
     signature = f"{schema}.{name}({given})" if given else f"{schema}.{name} without parameters"
     return Failure(
         HTTPStatus.NOT_FOUND,
@@ -190,13 +197,14 @@ def not_one_row(count: int) -> Failure:
     )
 
 
-def range_not_satisfiable(offset: int, total: int) -> Failure:
-    """Say that the page begins after the end."""
+def range_not_satisfiable(details: str, headers: Mapping[str, str] | None = None) -> Failure:
+    """Say that there is no such page."""
     return Failure(
         HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
         "PGRST103",
         "Requested range not satisfiable",
-        details=f"An offset of {offset} was requested, but there are only {total} rows.",
+        details=details,
+        headers=headers,
     )
 
 

@@ -117,8 +117,8 @@ def parse(parameters: Sequence[tuple[str, str]]) -> Query:
             for name, value in parameters
             if name.endswith(".order")
         },
-        limit=_count("limit", said.get("limit")),
-        offset=_count("offset", said.get("offset")),
+        limit=_count(said.get("limit")),
+        offset=_count(said.get("offset")),
         columns=_names(said["columns"]) if "columns" in said else None,
         on_conflict=_names(said["on_conflict"]) if "on_conflict" in said else None,
     )
@@ -195,7 +195,7 @@ def _field(text: str) -> Field:
 
 
 def _select(text: str) -> tuple[Selected | Embedded, ...]:
-    return tuple(_selected(part.strip()) for part in split(text))
+    return tuple(_selected(part.strip()) for part in split(text or "*"))
 
 
 def _selected(text: str) -> Selected | Embedded:
@@ -229,9 +229,6 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_unquoted(part) for part in split(text)))
 
 
-def _count(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"-?\d+", text):
-        raise bad_query(f"{name} parameter", text)
-    return int(text)
+def _count(text: str | None) -> int | None:
+    """Read a number; what is none is as if it had not been said."""
+    return int(text) if text and re.fullmatch(r"-?\d+", text) else None

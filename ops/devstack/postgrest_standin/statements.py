@@ -117,6 +117,7 @@ def update(
     *,
     body: str,
     columns: Sequence[str],
+    defaults: bool,
     returning: bool,
 ) -> Composed:
     """PATCH: set the columns of one JSON object on every row that fits."""
@@ -130,7 +131,7 @@ def update(
             SQL("{} = pgrst_body.{}").format(Identifier(column.name), Identifier(column.name))
             for column in known
         ),
-        _records(body, known, defaults=False),
+        _records(body, known, defaults=defaults),
         _where(table.name, query.conditions),
     )
     return _written(schema, table, query, write, returning=returning)
@@ -308,7 +309,8 @@ def _selected(item: Selected, source: Identifier) -> Composed:
     value = _field(item.field, source)
     if item.cast:
         value = SQL("CAST({} AS {})").format(value, SQL(item.cast))
-    name = item.alias or (item.field.path[-1][1] if item.field.path else None)
+    keys = [key for _, key in item.field.path if not key.isdigit()]
+    name = item.alias or (keys[-1] if keys else None)
     if name is None and item.cast:
         name = item.field.name
     return SQL("{} AS {}").format(value, Identifier(name)) if name else value

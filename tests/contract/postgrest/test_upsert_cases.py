@@ -63,9 +63,9 @@ def server(request, postgres_server, module_postgrest) -> Iterator[Postgrest]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
-def test_upsert_case(server, case, request):
+def test_upsert_case(server, client, case, request):
     """The server answers this request of the specification exactly as specified."""
-    answer = _send(server.url, case["request"])
+    answer = _send(client, server.url, case["request"])
     if reason := TOO_OLD.get((answer.headers.get("server"), case["id"])):
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     expected = case["response"]
@@ -84,7 +84,7 @@ def test_the_specification_is_here():
     assert len(json.loads(shared(FILE).read_text("utf-8"))["cases"]) == len(CASES) == 63
 
 
-def _send(url: str, request: dict[str, Any]) -> httpx2.Response:
+def _send(client: httpx2.Client, url: str, request: dict[str, Any]) -> httpx2.Response:
     headers = [(name, value) for name, value in request["headers"]]
     content = None
     if "body" in request:
@@ -92,7 +92,7 @@ def _send(url: str, request: dict[str, Any]) -> httpx2.Response:
         if not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("Content-Type", "application/json"))
     path = quote(request["path"], safe="/?&=,.()*:")
-    return httpx2.request(request["method"], url + path, headers=headers, content=content)
+    return client.request(request["method"], url + path, headers=headers, content=content)
 
 
 def _body(answer: httpx2.Response) -> object:

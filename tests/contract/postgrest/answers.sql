@@ -1,0 +1,20 @@
+-- The tables and functions that answers.json was recorded on.
+do $$ begin create role web nologin; exception when duplicate_object then null; end $$;
+do $$ begin create role web_anon nologin; exception when duplicate_object then null; end $$;
+create table fruit(id int primary key, name text not null, price numeric(10,2), tags jsonb, kind text default 'x', made date);
+insert into fruit values (1,'apple',1.50,'{"a":{"b":[1,2]}}','pome','2024-01-01'),(2,'柿',2,null,null,null),(3,'c,d "q" (p)',30,'[1]','x','2023-05-05');
+create table basket(id int generated always as identity primary key, fruit_id int references fruit(id) deferrable initially deferred, n int check (n>0));
+insert into basket(fruit_id,n) values (1,5),(1,6),(2,1);
+create table secret(a int); 
+grant select,insert,update,delete on fruit,basket to web; grant usage on all sequences in schema public to web; grant select on fruit to web_anon;
+create function add(a int, b int default 10) returns int language sql immutable as 'select a+b';
+create function all_fruit() returns setof fruit language sql stable as 'select * from fruit order by id';
+create function one_fruit(which int) returns fruit language sql stable as 'select * from fruit where id=which';
+create function nothing() returns void language sql as '';
+create function fail_it() returns int language plpgsql as $$begin raise exception 'boom' using hint='h', detail='d'; end$$;
+create function fail_pt() returns int language plpgsql as $$begin raise sqlstate 'PT429' using message='slow down', detail='dd', hint='hh'; end$$;
+create function whoami() returns json language sql as $$select json_build_object('role',current_user,'method',current_setting('request.method',true),'path',current_setting('request.path',true),'h',current_setting('request.headers',true)::json->>'sync-system','claims',current_setting('request.jwt.claims',true)::json)$$;
+create function put_fruit(i int, n text) returns text language sql volatile as $$insert into fruit(id,name) values (i,n) returning name$$;
+create function texts() returns setof text language sql as $$values ('a'),('b')$$;
+create function tab() returns table(x int, y text) language sql as $$values (1,'a'),(2,'b')$$;
+create function takes_json(rows jsonb, dry boolean default false) returns jsonb language sql as $$select jsonb_build_object('n', jsonb_array_length(rows),'dry',dry)$$;
