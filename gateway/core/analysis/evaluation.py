@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from gateway.core.analysis.answers import Judgement
+from gateway.core.analysis.findings import find
+from gateway.core.analysis.gates import judge_gate
 
-    from gateway.core.analysis.terms import Inputs, Judgement, LevelResult, Limit, Questions
+if TYPE_CHECKING:
+    from gateway.core.analysis.asked import Questions
+    from gateway.core.analysis.known import Inputs
     from gateway.core.analysis.watch import Watch
 
 
 def evaluate(questions: Questions, inputs: Inputs, watch: Watch) -> tuple[Judgement, Watch]:
-    """Answer every question; the watch only learns since when each trigger has held."""
-    raise NotImplementedError
-
-
-def levels(limits: Sequence[Limit], inputs: Inputs) -> tuple[LevelResult, ...]:
-    """Where each metric stands against target, warning and critical, per system where known."""
-    raise NotImplementedError
+    """Answer every question; the watch only learns since when each condition has held."""
+    gates = tuple(judge_gate(gate, inputs, questions) for gate in questions.gates)
+    findings, since = find(questions, inputs, watch, gates)
+    judgement = Judgement(at_us=inputs.now_us, gates=gates, findings=findings)
+    return judgement, (watch if since == watch.since else replace(watch, since=since))

@@ -24,7 +24,7 @@ _MANY: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence for people, in both languages of the operators; the same in API, CLI and logs."""
+    """One sentence in both languages of the operators; the same in API, CLI and logs."""
 
     en: str
     ja: str
@@ -32,7 +32,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The key of a sentence and its figures by name. A figure `metric` decides how values are shown."""
+    """The key of a sentence and its figures; a figure `metric` decides how values are shown."""
 
     key: str
     figures: tuple[tuple[str, Figure], ...] = ()
@@ -48,39 +48,46 @@ class Note:
 
 
 def note(key: str, **figures: Figure) -> Note:
-    """A note of that key; figures by keyword."""
+    """Make a note of that key; figures by keyword."""
     return Note(key, tuple(figures.items()))
+
+
+class _Figures(dict[str, str]):
+    """A stored note may lack a figure that today's sentence wants; it is still worth reading."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
 
 
 def _render(this: Note, language: int) -> str:
     figures = dict(this.figures)
     metric = figures.get("metric")
     shown = {name: _figure(name, value, metric, language) for name, value in figures.items()}
-    return CATALOGUE[this.key][language].format_map(shown)
+    return CATALOGUE[this.key][language].format_map(_Figures(shown))
 
 
 def _figure(name: str, value: Figure, metric: Figure, language: int) -> str:
-    if name == "metric":
-        return METRIC_LABELS[str(value)][language]
     if value is None:
         return ("unknown", "不明")[language]
     if isinstance(value, str):
-        return value
-    if name.endswith("_bp"):
-        return f"{value / 100:g} %"
+        return METRIC_LABELS[value][language] if name == "metric" else value
     if name.endswith("_s"):
         return span(value, language)
-    if name.endswith("_percent") or (
-        name in {"value", "threshold", "old"} and metric in RATIO_METRICS
-    ):
-        return f"{value * 100:.3g} %" if not name.endswith("_percent") else f"{value:g} %"
+    if name.endswith("_bp"):
+        return f"{value / 100:g} %"
+    if name in {"value", "threshold"} and metric in RATIO_METRICS:
+        return f"{value * 100:.3g} %"
+    return _number(value)
+
+
+def _number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.0f}" if abs(value) >= _MANY else f"{value:.3g}"
 
 
 def span(seconds: float, language: int = 0) -> str:
-    """A span as people say it: `40 s`, `15 min`, `24 h`, `7 d`."""
+    """Say a span as people say it: `40 s`, `15 min`, `24 h`, `7 d`."""
     units = ((_DAY_S, (" d", " 日")), (_HOUR_S, (" h", " 時間")), (_MINUTE_S, (" min", " 分")))
     for size, words in units:
         if seconds >= 2 * size or seconds == size:

@@ -2,7 +2,8 @@
 The rollout: phases, weights, decisions with deadlines, and every legal move between them.
 
 `plan` is what the policy asks, `state` where it stands, `events` what can happen and what is to be
-done, `table` which moves exist and why, `machine` makes them, `engine` joins it with the evidence.
+done, `table` which moves exist and why. `orders` obeys people, `judging` draws conclusions,
+`machine` is the one entrance, and `engine` joins it with the evidence.
 """
 
 from gateway.core.rollout.engine import Engine, Turn, begin, with_plan
@@ -14,6 +15,7 @@ from gateway.core.rollout.events import (
     Hold,
     Judged,
     Notify,
+    Order,
     Pause,
     Promote,
     Publish,
@@ -28,8 +30,9 @@ from gateway.core.rollout.events import (
     StopCanarySync,
     Tick,
 )
-from gateway.core.rollout.machine import advance, phase_in_force, route
-from gateway.core.rollout.plan import Deadlines, Freeze, Mirror, Phase, Plan
+from gateway.core.rollout.machine import advance
+from gateway.core.rollout.plan import Deadlines, Fairness, Freeze, Mirror, Phase, Plan
+from gateway.core.rollout.readiness import phase_in_force, questions, readiness, route
 from gateway.core.rollout.state import (
     Decision,
     ForeignStateError,
@@ -37,11 +40,14 @@ from gateway.core.rollout.state import (
     State,
     Status,
     from_json,
+    from_text,
     to_json,
+    to_text,
 )
-from gateway.core.rollout.table import transition_table
+from gateway.core.rollout.table import TRANSITIONS, transition_markdown, transition_table
 
 __all__ = [
+    "TRANSITIONS",
     "Action",
     "Audit",
     "Deadlines",
@@ -49,6 +55,7 @@ __all__ = [
     "EmergencyStop",
     "Engine",
     "Event",
+    "Fairness",
     "ForeignStateError",
     "Freeze",
     "Hold",
@@ -56,6 +63,7 @@ __all__ = [
     "Judged",
     "Mirror",
     "Notify",
+    "Order",
     "Pause",
     "Phase",
     "Plan",
@@ -77,9 +85,14 @@ __all__ = [
     "advance",
     "begin",
     "from_json",
+    "from_text",
     "phase_in_force",
+    "questions",
+    "readiness",
     "route",
     "to_json",
+    "to_text",
+    "transition_markdown",
     "transition_table",
     "with_plan",
 ]

@@ -1,24 +1,29 @@
 """
 The real thing, whole: what the controller runs and what the simulator runs.
 
-Outcomes and inputs go in; a new engine and actions come out. An engine is a frozen value: nothing is
-half done when a process dies, and a simulation is the production code on another clock.
+Outcomes and inputs go in; a new engine and actions come out. An engine is a frozen value: nothing
+is half done when a process dies, and a simulation is the production code on another clock.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gateway.core.model import Outcome, Variant  # noqa: TC001 - signatures are the interface
+from gateway.core.analysis import Watch, evaluate, fresh, judge_gate, levels, observe
+from gateway.core.analysis.watch import carried
+from gateway.core.rollout.events import Judged, Promote, Refused, Step
+from gateway.core.rollout.machine import advance
+from gateway.core.rollout.readiness import questions, readiness
+from gateway.core.rollout.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gateway.core.analysis import GateResult, Inputs, Judgement, Watch
-    from gateway.core.rollout.events import Event, Refused, Step
+    from gateway.core.analysis import GateResult, Inputs, Judgement, LevelResult
+    from gateway.core.model import Outcome, Variant
+    from gateway.core.rollout.events import Order
     from gateway.core.rollout.plan import Plan
-    from gateway.core.rollout.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +46,68 @@ class Engine:
     @property
     def alarmed(self) -> bool:
         """Evidence is complete: `look` now instead of at the next tick."""
-        return self.watch.alarmed
+        return self.state.guarded and self.watch.alarmed
 
     def observe(self, runs: Iterable[tuple[Variant, Outcome, int]], at_us: int) -> Engine:
         """Learn of finished requests, in order: (variant, outcome, count)."""
-        raise NotImplementedError
+        watch = self.watch
+        for variant, outcome, count in runs:
+            watch = observe(watch, variant, outcome, count=count, at_us=at_us)
+        return self if watch is self.watch else replace(self, watch=watch)
 
     def look(self, inputs: Inputs) -> Turn:
         """Judge, and let the rollout draw its conclusions."""
-        raise NotImplementedError
+        judgement, watch = evaluate(questions(self.state, self.plan), inputs, self.watch)
+        step = advance(self.state, Judged(judgement), self.plan, inputs.now_us)
+        return Turn(self._after(step, watch), step, judgement)
 
-    def order(self, event: Event, inputs: Inputs) -> Turn:
-        """Carry out a person's order; what the gates say now is judged first and stands in the turn."""
-        raise NotImplementedError
+    def order(self, order: Order, inputs: Inputs) -> Turn:
+        """Carry out a person's order on what the gates say at this moment."""
+        judgement, watch = evaluate(questions(self.state, self.plan), inputs, self.watch)
+        if isinstance(order, Promote):
+            order = replace(order, judgement=judgement)
+        answer = advance(self.state, order, self.plan, inputs.now_us)
+        return Turn(self._after(answer, watch), answer, judgement)
 
-    def gates(self, judgement: Judgement, now_us: int) -> tuple[GateResult, ...]:
-        """All that stands between this phase and the next: gates, bake time, freeze, decisions, standby."""
-        raise NotImplementedError
+    def readiness(self, judgement: Judgement, now_us: int) -> tuple[GateResult, ...]:
+        """List all that stands between this phase and the next."""
+        return readiness(self.state, self.plan, judgement, now_us)
+
+    def goals(self, inputs: Inputs) -> tuple[GateResult, ...]:
+        """Measure the migration as a whole against its goals."""
+        asked = questions(self.state, self.plan)
+        return tuple(judge_gate(gate, inputs, asked) for gate in self.plan.goals)
+
+    def levels(self, inputs: Inputs) -> tuple[LevelResult, ...]:
+        """Set every limited metric against target, warning and critical."""
+        return levels(self.plan.limits, inputs, questions(self.state, self.plan))
+
+    def _after(self, answer: Step | Refused, watch: Watch) -> Engine:
+        """Forget the evidence when a person let new begin afresh: what is settled blames nobody."""
+        if isinstance(answer, Refused):
+            return replace(self, watch=watch)
+        if answer.state.guard_since_us > self.state.guard_since_us:
+            watch = fresh(self.plan.rules(), lookback_s=self.plan.fairness.lookback_s)
+        return Engine(self.plan, answer.state, watch)
 
 
 def begin(plan: Plan, state: State | None = None) -> Engine:
-    """An engine with fresh evidence; without a stored state, a fresh gateway."""
-    raise NotImplementedError
+    """Give an engine with fresh evidence; without a stored state, that of a fresh gateway."""
+    watch = fresh(plan.rules(), lookback_s=plan.fairness.lookback_s)
+    return Engine(plan, state if state is not None else State(), watch)
 
 
 def with_plan(engine: Engine, plan: Plan) -> Engine:
-    """The same rollout under a reloaded policy: state kept, unchanged rules keep their evidence."""
-    raise NotImplementedError
+    """Go on under a reloaded policy: state kept, unchanged rules keep their evidence.
+
+    ValueError when the rollout stands in a phase that the new policy does not have at that place.
+    """
+    number = engine.state.phase
+    if number is not None:
+        here = engine.plan.phases[number].id
+        if number >= len(plan.phases) or plan.phases[number].id != here:
+            raise ValueError(f"the rollout is in phase {here!r}, phase {number + 1} must stay that")
+    watch = carried(
+        engine.watch.tracks, engine.watch.recent, plan.rules(), lookback_s=plan.fairness.lookback_s
+    )
+    return Engine(plan, engine.state, replace(watch, since=engine.watch.since))

@@ -35,8 +35,9 @@ class Promote:
 
     actor: str
     reason: str
-    judgement: Judgement
     force: bool = False
+    judgement: Judgement | None = None
+    """What the gates say; the engine fills it in. None: unknown, and unknown does not promote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class SetWeight:
     reason: str
     weight_bp: Weight
     access: Access | None = None
+    salt: str = ""
+    """Fresh randomness, taken when the rollout has none yet (a weight tried before `start`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A person answers a decision: no rollback at its deadline, for this reason. `decision` None: all."""
+    """A person answers a decision (None: all): no rollback at its deadline, for this reason."""
 
     actor: str
     reason: str
@@ -110,19 +113,9 @@ class Tick:
     """Time passed without a look: only deadlines move."""
 
 
-Event = (
-    Start
-    | Promote
-    | Pause
-    | Resume
-    | SetWeight
-    | RollBack
-    | EmergencyStop
-    | Release
-    | Hold
-    | Judged
-    | Tick
-)
+Order = Start | Promote | Pause | Resume | SetWeight | RollBack | EmergencyStop | Release | Hold
+"""What people say; each carries who and why."""
+Event = Order | Judged | Tick
 
 
 # --- actions --------------------------------------------------------------------------------------

@@ -1,27 +1,29 @@
 """
 The rollout decides: (state, event, plan, now) -> (state, actions), or a refusal with a remedy.
+
+Orders of people are obeyed in `orders`, judgements drawn in `judging`, and `table` lists every move
+either may make. A state changes whole or not at all. `version` grows exactly when others must learn
+of it; a step without actions only moved clocks and may be stored lazily.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.core.rollout.events import Judged, Refused, Step, Tick
+from gateway.core.rollout.judging import draw, pass_time
+from gateway.core.rollout.orders import obey
+
 if TYPE_CHECKING:
-    from gateway.core.rollout.events import Event, Refused, Route, Step
-    from gateway.core.rollout.plan import Phase, Plan
+    from gateway.core.rollout.events import Event
+    from gateway.core.rollout.plan import Plan
     from gateway.core.rollout.state import State
 
 
 def advance(state: State, event: Event, plan: Plan, now_us: int) -> Step | Refused:
-    """Everything that can happen to a rollout happens here; `now` older than the newest look changes nothing."""
-    raise NotImplementedError
-
-
-def phase_in_force(state: State, plan: Plan) -> Phase:
-    """The phase whose rollback conditions hold at the present weight."""
-    raise NotImplementedError
-
-
-def route(state: State, plan: Plan) -> Route:
-    """How requests are to be routed in this state."""
-    raise NotImplementedError
+    """Everything that can happen to a rollout happens here."""
+    if isinstance(event, Judged):
+        return draw(state, event.judgement, plan, now_us)
+    if isinstance(event, Tick):
+        return pass_time(state, plan, now_us)
+    return obey(state, event, plan, now_us)

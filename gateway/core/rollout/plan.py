@@ -10,13 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.model import WEIGHT_ALL, Weight
+from gateway.core import evidence
+from gateway.core.model import SECOND_US, WEIGHT_ALL, Weight
 
 if TYPE_CHECKING:
     from gateway.core.analysis import Gate, Limit, Trigger
 
-MINUTES_PER_DAY: Final = 1440
-DAYS_PER_WEEK: Final = 7
+DAY_S: Final = 86_400
+WEEK_S: Final = 7 * DAY_S
+_EPOCH_WEEKDAY: Final = 3
+"""1 January 1970 was a Thursday."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,27 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """A time in which nothing is promoted. Weekly: minutes of the week (Monday 00:00 = 0) in a fixed
-    offset from UTC; once: instants. `to` is exclusive; a weekly window may wrap around."""
+    """A time in which nothing is promoted; `end` is exclusive.
+
+    Weekly: seconds of the week (Monday 00:00 = 0) at a fixed offset from UTC, and it may wrap
+    around the end of the week. Once: Unix seconds.
+    """
 
     name: str
     weekly: bool
-    start: int
-    end: int
-    offset_minutes: int = 0
+    start_s: int
+    end_s: int
+    offset_s: int = 0
 
     def covers(self, now_us: int) -> bool:
         """Whether `now_us` lies in it."""
-        raise NotImplementedError
+        now_s = now_us // SECOND_US
+        if not self.weekly:
+            return self.start_s <= now_s < self.end_s
+        of_week_s = (now_s + self.offset_s + _EPOCH_WEEKDAY * DAY_S) % WEEK_S
+        if self.start_s <= self.end_s:
+            return self.start_s <= of_week_s < self.end_s
+        return of_week_s >= self.start_s or of_week_s < self.end_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,24 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
+class Fairness:
+    """How evidence is weighed and how long something may stay unknown."""
+
+    false_alarm_requests: int
+    blame_alpha: float
+    settle_s: float
+    lookback_s: int
+    probe_failures: int
+    probe_max_age_s: int
+    reading_max_age_s: int
+    unknown_grace_s: int
+    judgement_gap_s: int
+    """Time between two looks longer than this is nobody's healthy time."""
+    quiet_s: int
+    """Trouble is over when it has not been seen for so long."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole policy: what the rollout and the analysis need to know."""
 
@@ -88,13 +118,30 @@ class Plan:
     limits: tuple[Limit, ...]
     goals: tuple[Gate, ...]
     deadlines: Deadlines
+    fairness: Fairness
     freezes: tuple[Freeze, ...] = ()
-    false_alarm_requests: int = 1_000_000
-    blame_alpha: float = 0.001
-    settle_s: float = 2.0
-    lookback_s: int = 60
-    probe_failures: int = 3
-    probe_max_age_s: int = 15
-    reading_max_age_s: int = 15
-    judgement_gap_s: int = 90
-    quiet_s: int = 300
+
+    def rules(self) -> tuple[evidence.Rule, ...]:
+        """Every error-rate rule of the plan, whatever the phase: evidence outlives a promotion."""
+        own = [trigger for phase in self.phases for trigger in phase.triggers]
+        return tuple(
+            evidence.Rule(
+                trigger.name,
+                trigger.healthy_ratio,
+                trigger.threshold,
+                self.fairness.false_alarm_requests,
+            )
+            for trigger in (*self.triggers, *own)
+            if trigger.healthy_ratio is not None
+        )
+
+    def windows_s(self) -> tuple[int, ...]:
+        """List the lengths of all windows that a reading is needed for."""
+        gates = [gate for phase in self.phases for gate in phase.gates] + list(self.goals)
+        own = [trigger for phase in self.phases for trigger in phase.triggers]
+        asked: tuple[Gate | Limit | Trigger, ...] = (*gates, *self.limits, *self.triggers, *own)
+        return tuple(sorted({each.window_s for each in asked if each.metric.from_window}))
+
+    def frozen(self, now_us: int) -> Freeze | None:
+        """Find the freeze that is on, if any."""
+        return next((freeze for freeze in self.freezes if freeze.covers(now_us)), None)

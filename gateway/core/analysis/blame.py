@@ -1,0 +1,108 @@
+"""
+Whose fault it is, as far as the evidence of both systems goes.
+
+Evidence of errors takes traffic from the canary only if the canary is significantly worse than the
+baseline over the same seconds, or nobody uses the baseline. When both are bad nobody is blamed: the
+weight holds and people are told. Traffic never moves towards the side that evidence says is worse.
+
+When the baseline answered too little in those few seconds to tell the two apart, a moment is waited
+(its share of the same trouble may be on its way), then the last minute is taken instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.core import proportion
+from gateway.core.analysis.answers import Blame
+from gateway.core.analysis.asked import Metric
+from gateway.core.analysis.figures import newest
+from gateway.core.model import SECOND_US, Variant
+
+if TYPE_CHECKING:
+    from gateway.core.analysis.asked import Questions
+    from gateway.core.analysis.known import Inputs, Probe
+    from gateway.core.analysis.watch import Counts, Track, Watch
+
+CLEAN_SAMPLE: Final = 20
+"""So many answers without an error in the last minute contradict a probe that says 'down'."""
+
+
+def blame_of_rate(track: Track, watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
+    """Whose fault the complete evidence of one rule is."""
+    canary = track.canary
+    fault = _compare(canary.errors, canary.sample, track.versus, questions)
+    if fault is proportion.Fault.BASELINE_WORSE:
+        return Blame.BASELINE
+    if track.baseline_fired or is_down(Variant.BASELINE, inputs, questions):
+        return Blame.SHARED
+    if fault is proportion.Fault.CANARY_WORSE:
+        return Blame.CANARY
+    if fault is proportion.Fault.ALIKE:
+        return Blame.SHARED
+    return _by_the_last_minute(track, watch, inputs, questions)
+
+
+def _by_the_last_minute(track: Track, watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
+    lately = watch.over_lookback(Variant.BASELINE, inputs.now_us)
+    if lately.sample == 0 and track.versus.sample == 0:
+        return Blame.CANARY
+    fired_at_us = track.fired_at_us if track.fired_at_us is not None else inputs.now_us
+    if inputs.now_us - fired_at_us < questions.settle_us:
+        return Blame.UNDECIDED
+    if lately.errors + track.versus.errors == 0:
+        return Blame.CANARY
+    fault = _compare(track.canary.errors, track.canary.sample, lately, questions)
+    return Blame.CANARY if fault is proportion.Fault.CANARY_WORSE else Blame.SHARED
+
+
+def _compare(errors: int, sample: int, versus: Counts, questions: Questions) -> proportion.Fault:
+    return proportion.whose_fault(
+        errors, sample, versus.errors, versus.sample, alpha=questions.blame_alpha
+    )
+
+
+def blame_of_down(watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
+    """Whose fault it is that probe, breaker or somebody outside calls the canary down."""
+    if is_down(Variant.BASELINE, inputs, questions):
+        return Blame.SHARED
+    canary = watch.over_lookback(Variant.CANARY, inputs.now_us)
+    baseline = watch.over_lookback(Variant.BASELINE, inputs.now_us)
+    fault = _compare(canary.errors, canary.sample, baseline, questions)
+    if fault is proportion.Fault.BASELINE_WORSE:
+        return Blame.BASELINE
+    if baseline.errors and fault is proportion.Fault.ALIKE:
+        return Blame.SHARED
+    if canary.errors == 0 and canary.sample >= CLEAN_SAMPLE:
+        return Blame.UNDECIDED
+    return Blame.CANARY
+
+
+def is_down(variant: Variant, inputs: Inputs, questions: Questions) -> bool:
+    """Probe, breakers or a fresh word from outside say that this system is down."""
+    probe = fresh_probe(variant, inputs, questions)
+    if probe is not None and not probe.ok and probe.failures >= questions.probe_failures:
+        return True
+    if most_breakers_open(variant, inputs):
+        return True
+    told = newest(Metric.SYSTEM_DOWN, inputs, variant)
+    return told is not None and told.value >= 1 and told.at_us >= questions.guard_since_us
+
+
+def fresh_probe(variant: Variant, inputs: Inputs, questions: Questions) -> Probe | None:
+    """Give the last probe of a system, unless it is too old to mean anything."""
+    return next(
+        (
+            probe
+            for probe in inputs.probes
+            if probe.variant is variant
+            and -SECOND_US * 60 <= inputs.now_us - probe.at_us <= questions.probe_max_age_us
+        ),
+        None,
+    )
+
+
+def most_breakers_open(variant: Variant, inputs: Inputs) -> bool:
+    """More than half of the fleet's breakers gave up on this system."""
+    states = [breaker.open for breaker in inputs.breakers if breaker.variant is variant]
+    return 2 * sum(states) > len(states) > 0
