@@ -22,7 +22,8 @@ State = dict[str, Any]
 
 NARROWEST: Final = 60
 _INDENT: Final = 5
-_WIDE: Final = 100
+_TALL: Final = 34
+"""From this height on, an empty line parts the sections."""
 
 _BADGE: Final = {
     "idle": "bold white on bright_black",
@@ -66,30 +67,33 @@ def screen(
         _events(state, say, width),
     ]
     if height is None:
-        shown = [section for section in sections if section]
+        shown, gap = [section for section in sections if section], 1
     else:
-        shown = _fitted(sections, room=height - len(lines), say=say)
-    for section in shown:
-        lines += [Text(), *section]
+        gap = 1 if height >= _TALL else 0
+        shown = _fitted(sections, room=height - len(lines) - 1, gap=gap, say=say)
+    for number, section in enumerate(shown):
+        lines += [Text()] * (gap or number == 0) + section
     return lines
 
 
-def _fitted(sections: list[list[Text]], *, room: int, say: Texts) -> list[list[Text]]:
+def _fitted(sections: list[list[Text]], *, room: int, gap: int, say: Texts) -> list[list[Text]]:
     """Share the lines that are left: every section its heading and two lines, then by order."""
     wanted = [section for section in sections if section]
     least = [min(len(section), 3) for section in wanted]
-    while wanted and sum(least) + len(least) > room:
+    while wanted and sum(least) + gap * len(least) > room:
         wanted.pop()
         least.pop()
-    spare = room - sum(least) - len(least)
+    spare = room - sum(least) - gap * len(least)
     fitted: list[list[Text]] = []
     for section, lines in zip(wanted, least, strict=True):
         more = min(spare, len(section) - lines)
         spare -= more
         count = lines + more
         if count < len(section):
-            hidden = len(section) - count + 1
-            fitted.append([*section[: count - 1], Text(say("more", count=hidden), style="dim")])
+            heading = section[0].copy()
+            heading.rstrip()
+            heading.append(f"  {say('more', count=len(section) - count)}", style="not bold dim")
+            fitted.append([heading, *section[1:count]])
         else:
             fitted.append(section)
     return fitted
@@ -269,7 +273,7 @@ def _gates(state: State, say: Texts, width: int) -> list[Text]:
 
 
 def _evidence(state: State, say: Texts, width: int) -> list[Text]:
-    bars = state["evidence"]
+    bars = sorted(state["evidence"], key=lambda bar: -bar["level"])
     if not bars:
         return []
     lines = [_heading(say("evidence"))]
