@@ -148,8 +148,6 @@ def _log_choose(n: int, k: int) -> float:
 def _at_least(hits: int, sample: int, share: float) -> float:
     """Give P(X >= hits), X binomial: the regularised incomplete beta function."""
     a, b = float(hits), float(sample - hits + 1)
-    if share <= 0.0:
-        return 0.0
     front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(share) + b * log1p(-share))
     if share < (a + 1.0) / (a + b + 2.0):
         return front * _beta_fraction(a, b, share) / a

@@ -305,7 +305,7 @@ def merge(variant: Variant, parts: Iterable[tuple[int, SecondLike]]) -> Snapshot
 
 class Timeline:
     """
-    The parent's memory of all workers: ten minutes by second, three hours by minute, ten days by hour.
+    The memory of all workers: ten minutes by second, three hours by minute, ten days by hour.
 
     Each report goes into all three resolutions at once, so a coarse cell is never behind a fine one
     and a span is read from the coarsest cells that fit into it. The parts of a span that are
