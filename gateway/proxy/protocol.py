@@ -56,7 +56,7 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "address", "ahead", "begun", "body_bytes", "deadline_us", "eof", "exchange", "forwarded",
-        "head", "headers", "keep_alive", "last", "need", "parser", "parts", "phase", "plane",
+        "head", "headers", "last", "need", "parser", "parts", "phase", "plane",
         "raw_bytes", "refusal", "serving", "target", "transport",
     )  # fmt: skip
 
@@ -78,7 +78,6 @@ class ClientConnection(asyncio.Protocol):
         self.need = 0
         self.body_bytes = 0
         self.raw_bytes = 0
-        self.keep_alive = True
         self.last: Head | None = None
         self.begun = False
         self.serving = False
@@ -344,7 +343,6 @@ class ClientConnection(asyncio.Protocol):
         self.phase = Phase.BUSY
         self.deadline_us = 0
         self.last = head
-        self.keep_alive = head.keep_alive and not plane.draining
         path = head.path
         if path.startswith(plane.below_prefix) or path == plane.prefix:
             exchange = self.exchange = Exchange(plane, self, head, body)
@@ -364,7 +362,10 @@ class ClientConnection(asyncio.Protocol):
         self.exchange = None
         transport = self.transport
         last = cast("Head", self.last)
-        if not self.keep_alive or self.eof:
+        final = not last.keep_alive or (
+            (self.plane.draining or self.eof) and not self.ahead and self.refusal is None
+        )
+        if final:
             fields += b"Connection: close\r\n\r\n"
         elif last.persistent_1_0:
             fields += b"Connection: keep-alive\r\n\r\n"
@@ -374,7 +375,7 @@ class ClientConnection(asyncio.Protocol):
             transport.write(fields + body)
         else:
             transport.writelines((fields, body))
-        if not self.keep_alive or self.eof:
+        if final:
             self._close()
         elif self.phase is Phase.BUSY:  # and not WRITING: the client has it all
             if self.parser is None and not self.ahead:
@@ -419,13 +420,11 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
 
     def leave(self) -> None:
-        """Close if nothing is under way; part of draining."""
+        """Close if nothing is under way; part of draining, which ends the others."""
         if self.phase is Phase.IDLE:
             self.phase = Phase.CLOSING
             self.deadline_us = self.plane.now_us + _FLUSH_US
             self.transport.close()
-        else:
-            self.keep_alive = False
 
     def shutdown(self) -> None:
         """Part of uvicorn's contract for connections; the worker's own drain does it."""
