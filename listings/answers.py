@@ -37,6 +37,8 @@ def sync_body(answer: SyncAnswer) -> dict[str, Any]:
         ],
         "records": [_record(record) for record in answer.records],
     }
+    if answer.means is not None:
+        body["dryRunMeans"] = answer.means.value
     if answer.stopped:
         body["stopped"] = True
     if answer.missing is not None:

@@ -56,24 +56,6 @@ _log = structlog.get_logger("listings.api")
 
 
 @runtime_checkable
-class DryRunProver(Protocol):
-    """A store that can prove on the live database that its dry runs leave no trace."""
-
-    async def prove_dry_run(self) -> Mapping[str, Any]:
-        """Do a dry run in the proof workspace, look for traces, say what was found."""
-        ...
-
-
-@runtime_checkable
-class MeasuredStore(Protocol):
-    """A store with measurements of its own: pool, breaker, calls."""
-
-    def metrics(self) -> Mapping[str, Any]:
-        """Return them as JSON."""
-        ...
-
-
-@runtime_checkable
 class OpenedStore(Protocol):
     """A store that has something to open (a pool) once the event loop runs."""
 
@@ -167,8 +149,8 @@ class _Endpoints:
             usage=self._store.api_usage(),
             process=self._meter.read(),
         )
-        if isinstance(self._store, MeasuredStore):
-            body["store"] = dict(self._store.metrics())
+        body["store"] = dict(self._store.gauges())
+        body["dryRunMeans"] = self._store.dry_run_means()
         return _json(body)
 
     async def sync(self, request: Request) -> Response:
@@ -251,9 +233,9 @@ class _Endpoints:
         return _json(to_json(stored))
 
     async def dry_run_proof(self, _request: Request) -> Response:
-        if not isinstance(self._store, DryRunProver):
-            return problem(501, "no-proof", "This service's store cannot prove its dry runs.")
-        return _json(dict(await self._store.prove_dry_run()))
+        proof = await self._store.prove_dry_run()
+        system = self._store.system.value
+        return _json({"system": system, "means": proof.means.value, "detail": proof.detail})
 
 
 class _LastRun:
@@ -312,4 +294,4 @@ def _json(body: Any, headers: Mapping[str, str] | None = None) -> Response:
     return Response(encode_json(body), headers=dict(headers or {}), media_type="application/json")
 
 
-__all__ = ["BASE", "DryRunProver", "MeasuredStore", "OpenedStore", "create_app"]
+__all__ = ["BASE", "OpenedStore", "create_app"]

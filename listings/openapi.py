@@ -7,7 +7,7 @@ from typing import Any, Final
 from listings.http import headers
 from listings.model import FIELDS, PROPERTY_NUMBER_MAX, Field, Kind, System
 from listings.request import MAX_ITEMS, MAX_LIMIT, Mode
-from listings.store import Action, DryRun, SyncStatus
+from listings.store import Action, DryRun, DryRunMeans, SyncStatus
 
 _BASE: Final = "/api/property-listings"
 _JSON_TYPE: Final = {
@@ -162,6 +162,7 @@ def _sync_answer() -> dict[str, Any]:
         "missing": listed,
         "unknown": listed,
         "stopped": {"type": "boolean"},
+        "dryRunMeans": {"enum": [means.value for means in DryRunMeans]},
     }
     return answer
 
@@ -221,7 +222,7 @@ def _paths() -> dict[str, Any]:
             )
         },
         f"{_BASE}/sync/dry-run-proof": {
-            "post": _operation("Prove that dry runs store nothing", refused=(501, 502, 503))
+            "post": _operation("Prove that dry runs store nothing", refused=(502, 503))
         },
     }
 

@@ -33,6 +33,7 @@ from listings.request import Mode, SyncRequest
 from listings.store import (
     Action,
     DryRun,
+    DryRunMeans,
     ListingStore,
     Record,
     RecordError,
@@ -91,6 +92,7 @@ class SyncAnswer:
     unknown: tuple[str, ...] = ()
     missing: tuple[str, ...] | None = None
     stopped: bool = False
+    means: DryRunMeans | None = None
 
 
 @dataclass(slots=True)
@@ -130,6 +132,7 @@ class _Written:
 
     records: list[Record] = field(default_factory=list)
     dry_run: DryRun = DryRun.APPLIED
+    means: DryRunMeans | None = None
     stopped: bool = False
     failure: StoreUnavailable | StoreRefused | None = None
 
@@ -238,6 +241,7 @@ class SyncService:
                 break
             written.records += result.records
             running.done += len(batch)
+            written.means = result.means
             if result.dry_run is DryRun.PLANNED:
                 written.dry_run = DryRun.PLANNED
         return written
@@ -275,6 +279,7 @@ class SyncService:
             unknown=plan.unknown,
             missing=plan.missing,
             stopped=written.stopped,
+            means=written.means if request.dry_run else None,
         )
 
     async def _remember(self, run: SyncRun) -> None:

@@ -9,7 +9,16 @@ from uuid import UUID, uuid4
 
 from listings.codec import digest, merge
 from listings.model import StoredListing, System
-from listings.store import Action, ApiUsage, DryRun, Record, RecordError, UpsertResult
+from listings.store import (
+    Action,
+    ApiUsage,
+    DryRun,
+    DryRunMeans,
+    DryRunProof,
+    Record,
+    RecordError,
+    UpsertResult,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class MemoryStore:
-    """Rows by (workspace, number). `fail_at` raises at the n-th upsert (from 0) and all after it."""
+    """Rows by (workspace, number). From the `fail_at`-th upsert on (from 0) it raises."""
 
     system: System = System.OLD
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -50,7 +59,10 @@ class MemoryStore:
             for listing in sorted(listings, key=lambda listing: listing.property_number)
         ]
         mode = DryRun.PLANNED if self.planned else DryRun.APPLIED
-        return UpsertResult(tuple(records), mode if context.dry_run else None)
+        means = DryRunMeans.PLAN if self.planned else DryRunMeans.TRANSACTION
+        if not context.dry_run:
+            return UpsertResult(tuple(records))
+        return UpsertResult(tuple(records), mode, means)
 
     def _write(self, listing: Listing, context: WriteContext) -> Record:
         number = listing.property_number
@@ -123,6 +135,18 @@ class MemoryStore:
         """Fail as told."""
         if self.check_failure is not None:
             raise self.check_failure
+
+    async def prove_dry_run(self) -> DryRunProof:
+        """Nothing is stored by a dry run here."""
+        return DryRunProof(DryRunMeans.TRANSACTION, "in memory")
+
+    def dry_run_means(self) -> DryRunMeans | None:
+        """Executed, unless told to plan."""
+        return DryRunMeans.PLAN if self.planned else DryRunMeans.TRANSACTION
+
+    def gauges(self) -> dict[str, float]:
+        """Count the rows."""
+        return {"rows": float(len(self.rows))}
 
     def api_usage(self) -> ApiUsage:
         """No budget."""
