@@ -47,6 +47,11 @@ class AdminToken:
     last_day: date | None = None
     """The last day (UTC) it is accepted; written `;until=2026-12-31` after the token."""
 
+    @property
+    def may_force_a_side(self) -> bool:
+        """Whether a request that carries it may choose its system (`Sync-Operator-Token`)."""
+        return self.scope >= Scope.OPERATOR
+
     def __str__(self) -> str:
         """Give the form of the environment variable."""
         until = f";until={self.last_day.isoformat()}" if self.last_day else ""
@@ -187,28 +192,6 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     log_file_path: Path | None = Field(None, alias="LOG_FILE_PATH")
-
-    @property
-    def breaker_timeout_us(self) -> int:
-        """How long an open breaker rests, in the core's unit."""
-        return self.breaker_timeout_ms * 1_000
-
-    def to_environment(self) -> dict[str, str]:
-        """Give the same settings as environment variables, for a worker process."""
-        environment: dict[str, str] = {}
-        for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            if value is not None and field.alias is not None:
-                environment[field.alias] = _as_variable(value)
-        return environment
-
-
-def _as_variable(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, tuple):
-        return ",".join(str(item) for item in value)
-    return str(value)
 
 
 def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:

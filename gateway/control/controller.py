@@ -101,7 +101,7 @@ class Controller:
             state=engine.state,
             plan=engine.plan,
             judgement=judgement,
-            gates=engine.gates(judgement, now_us) if judgement else (),
+            gates=engine.readiness(judgement, now_us) if judgement else (),
             inputs=self._turns.inputs,
             watch=engine.watch if judgement else None,
             systems=tuple(
@@ -123,13 +123,7 @@ class Controller:
         async with self._order:
             inputs = self._gather()
             engine = self._turns.engine
-            event = records.order(
-                command,
-                by=by,
-                reason=reason,
-                fresh_salt=self._fresh_salt,
-                judgement=engine.look(inputs).judgement,
-            )
+            event = records.order(command, by=by, reason=reason, fresh_salt=self._fresh_salt)
             await self._turns.take(engine.order(event, inputs), inputs, event=event, by=by)
 
     async def measure(self, measurement: ports.MeasurementDraft) -> None:

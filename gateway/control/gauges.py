@@ -45,8 +45,8 @@ def gauges(view: ControlView) -> dict[str, float]:
         labels = f'gate="{_label(gate.name)}",verdict="{gate.verdict.value}"'
         cells[f"syncgate_gate{{{labels}}}"] = 1
     for measurement in view.inputs.measurements if view.inputs else ():
-        system = measurement.system.value if measurement.system else ""
-        labels = f'metric="{measurement.metric.value}",system="{system}"'
+        side = measurement.system.value if measurement.system else ""
+        labels = f'metric="{measurement.metric.value}",system="{side}"'
         cells[f"syncgate_measurement{{{labels}}}"] = measurement.value
         age_s = max(0, view.at_us - measurement.at_us) / 1_000_000
         cells[f"syncgate_measurement_age_seconds{{{labels}}}"] = age_s

@@ -10,6 +10,7 @@ stale: an unreadable source is unknown, never zero.
 from __future__ import annotations
 
 import math
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.analysis import Measurement, Metric
@@ -46,7 +47,7 @@ class Measurements:
             system=draft.variant,
             sample=1 if draft.sample is None else draft.sample,
             source=draft.source,
-            previous=before.value if before else None,
+            previous=_previous(before, draft),
         )
         if before is not None and taken.at_us < before.at_us:
             return taken  # an older figure arrived late: it changes nothing
@@ -64,6 +65,14 @@ class Measurements:
     def newest(self) -> tuple[Measurement, ...]:
         """Give all that are known, however old: their age is judged, not hidden."""
         return tuple(self._newest.values())
+
+
+def _previous(before: Measurement | None, draft: MeasurementDraft) -> float | None:
+    """Give the figure before this one; the same sync read twice is one figure."""
+    if before is None:
+        return None
+    again = before.value == draft.value and before.sample == (draft.sample or 1)
+    return before.previous if again else before.value
 
 
 def _checked(draft: MeasurementDraft, now_us: int) -> Metric:
@@ -91,45 +100,52 @@ def _checked(draft: MeasurementDraft, now_us: int) -> Metric:
 def service_figures(
     document: Document, variant: Variant, *, at_us: int
 ) -> tuple[MeasurementDraft, ...]:
-    """Read a service's `/api/metrics`; ValueError when a figure it must name is malformed.
+    """Read a service's `/api/metrics`; ValueError names what is malformed.
 
-    Figures that the service does not know yet (null: no sync so far) are left out.
+    What the service does not know yet (null, no sync so far) is left out.
     """
-    drafts: list[MeasurementDraft] = []
-    for metric, name, sample_name in _SERVICE_FIGURES:
-        value = _number(document, name)
-        if value is None:
-            continue
-        sample = _number(document, sample_name) if sample_name else None
-        if sample is not None and sample < 1:
-            continue  # a ratio of nothing
-        drafts.append(
-            MeasurementDraft(
-                at_us=at_us,
-                metric=metric.value,
-                value=value,
-                variant=variant,
-                sample=None if sample is None else int(sample),
-                source="/api/metrics",
-            )
+    syncs = _object(document, "syncs")
+    done = int(sum(_number(syncs, name) or 0 for name in ("completed", "partial", "failed")))
+    paces = _numbers(document, "syncSecondsPer1000")
+    figures = (
+        (Metric.SUCCESS_RATIO, _number(syncs, "successRatio"), done),
+        (Metric.LISTINGS_SYNCED, _number(document, "listingsSynced"), done),
+        (Metric.SYNC_SECONDS_PER_1000, median(paces) if paces else None, len(paces)),
+        (Metric.API_USAGE_RATIO, _number(_object(document, "apiUsage"), "ratio"), 1),
+    )
+    return tuple(
+        MeasurementDraft(
+            at_us=at_us,
+            metric=metric.value,
+            value=value,
+            variant=variant,
+            sample=sample,
+            source="/api/metrics",
         )
-    if not any(name in document for _, name, _ in _SERVICE_FIGURES):
-        raise ValueError("names none of the figures it should")
-    return tuple(drafts)
+        for metric, value, sample in figures
+        if value is not None and sample > 0
+    )
 
 
-_SERVICE_FIGURES: Final = (
-    (Metric.SYNC_SECONDS_PER_1000, "secondsPer1000", "syncs"),
-    (Metric.SUCCESS_RATIO, "successRatio", "listings"),
-    (Metric.LISTINGS_SYNCED, "lastSyncListings", None),
-    (Metric.API_USAGE_RATIO, "apiUsageRatio", None),
-)
+def _object(document: Document, name: str) -> Document:
+    value = document.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(f"names no {name}")  # noqa: TRY004 - the document is wrong, not our code
+    return value
 
 
 def _number(document: Document, name: str) -> float | None:
+    return None if document.get(name) is None else _finite(document[name], name)
+
+
+def _numbers(document: Document, name: str) -> list[float]:
     value = document.get(name)
-    if value is None:
-        return None
+    if not isinstance(value, list):
+        raise ValueError(f"names no {name}")  # noqa: TRY004 - the document is wrong, not our code
+    return [_finite(one, name) for one in value]
+
+
+def _finite(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{name} is no number")
     return float(value)

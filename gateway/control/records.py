@@ -32,7 +32,7 @@ from gateway.ports import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.core.analysis import Inputs, Judgement, Sentence
+    from gateway.core.analysis import Inputs, Sentence
     from gateway.ports import StoredState
 
 _ROLLOUT: Final = "rollout"
@@ -62,8 +62,8 @@ def stored_state(stored: StoredState, plan: rollout.Plan) -> rollout.State:
 
 
 def order(
-    command: Command, *, by: Actor, reason: str, fresh_salt: Callable[[], str], judgement: Judgement
-) -> rollout.Event:
+    command: Command, *, by: Actor, reason: str, fresh_salt: Callable[[], str]
+) -> rollout.Order:
     """Put a person's command in the core's words."""
     who = by.name
     plain = _PLAIN_ORDERS.get(command.kind)
@@ -73,7 +73,7 @@ def order(
         case CommandKind.START:
             return rollout.Start(who, reason, fresh_salt())
         case CommandKind.PROMOTE:
-            return rollout.Promote(who, reason, judgement, command.force)
+            return rollout.Promote(who, reason, force=command.force)
         case CommandKind.HOLD:
             return rollout.Hold(who, reason, command.decision)
     weight_bp = command.weight_bp
@@ -84,7 +84,7 @@ def order(
     return rollout.SetWeight(who, reason, Weight(weight_bp), command.access)
 
 
-_PLAIN_ORDERS: Final[dict[CommandKind, Callable[[str, str], rollout.Event]]] = {
+_PLAIN_ORDERS: Final[dict[CommandKind, Callable[[str, str], rollout.Order]]] = {
     CommandKind.PAUSE: rollout.Pause,
     CommandKind.RESUME: rollout.Resume,
     CommandKind.ROLLBACK: rollout.RollBack,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 
 if TYPE_CHECKING:
     from pathlib import Path
