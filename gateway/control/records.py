@@ -132,11 +132,16 @@ def audit(action: rollout.Audit, *, by: Actor, at_us: int) -> AuditDraft:
     return AuditDraft(
         at_us=at_us,
         actor=actor,
-        action=action.action,
+        action=_name(action),
         before=_brief(action.before),
         after=_brief(action.after),
         reason=action.reason,
     )
+
+
+def _name(action: rollout.Audit) -> str:
+    """Name the change; the policy's own moves carry a star in the core, here the actor tells."""
+    return action.action.removeprefix("*")
 
 
 def plain_audit(action: str, *, by: Actor, reason: str, at_us: int) -> AuditDraft:
@@ -160,7 +165,7 @@ def change_event(action: rollout.Audit, *, at_us: int) -> EventDraft:
     """Tell of a change in one sentence."""
     why = action.after.why.sentence
     return event(
-        f"rollout.{action.action}",
+        f"rollout.{_name(action)}",
         why,
         at_us=at_us,
         actor=action.actor,

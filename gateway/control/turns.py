@@ -112,7 +112,7 @@ class Turns:
         for one in changes:
             _log.info(
                 "rollout_changed",
-                action=one.action,
+                action=one.action.removeprefix("*"),
                 actor=one.actor,
                 status=after.status.value,
                 weight_percent=after.write_bp / 100,
