@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from gateway.admin import openapi, problems, view
 from gateway.admin.auth import GuessBrake, Scope
+from gateway.admin.dashboard.site import Dashboard
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Call, Endpoint
 from gateway.admin.intake import Gatekeeper, Page, read_body, read_query
 from gateway.admin.operations import NotFoundError, Operations
@@ -61,6 +62,7 @@ def create_app(
         Route("/healthz", port.healthz, methods=["GET"]),
         Route("/readyz", port.readyz, methods=["GET"]),
     ]
+    routes += Dashboard(operations.rollout, keeper, monotonic).routes()
     return Starlette(
         routes=routes,
         exception_handlers={

@@ -83,9 +83,8 @@ def token_digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-def match_token(tokens: Sequence[Token], presented: str, today: date) -> Token | None:
-    """Find the valid token that was presented, if any; always compares with all of them."""
-    digest = token_digest(presented)
+def match_token(tokens: Sequence[Token], digest: bytes, today: date) -> Token | None:
+    """Find the valid token of this digest, if any; always compares with all of them."""
     found: Token | None = None
     for token in tokens:
         right = hmac.compare_digest(token.sha256, digest)

@@ -20,6 +20,7 @@ from gateway.admin.auth import (
     is_loopback,
     is_loopback_host,
     match_token,
+    token_digest,
 )
 from gateway.admin.problems import ProblemError
 
@@ -105,7 +106,7 @@ class Gatekeeper:
 
     async def known(self, request: Request, secret: str) -> Caller | None:
         """Name the holder of a token; a wrong one is counted and may be slowed down."""
-        token = match_token(self._tokens, secret, self._today())
+        token = match_token(self._tokens, token_digest(secret), self._today())
         if token is not None:
             return caller_of(request, name=token.name, scope=Scope(token.scope))
         if not await self._brake.wrong(peer_of(request)):
@@ -113,6 +114,10 @@ class Gatekeeper:
                 429, "too-many", "Too many wrong tokens.", headers={"Retry-After": "1"}
             )
         return None
+
+    def valid(self, digest: bytes) -> bool:
+        """Whether a token that was right is so still (it may have had its last day)."""
+        return match_token(self._tokens, digest, self._today()) is not None
 
     def _local(self, request: Request, scope: Scope) -> Caller:
         """Without tokens: reads, from this machine, asked for by a loopback name."""

@@ -1,0 +1,1 @@
+"""The dashboard: one small page, made on the server, which works without scripts."""

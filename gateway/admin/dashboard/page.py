@@ -1,0 +1,236 @@
+"""
+The page's HTML. Every text from outside is escaped on its way in: `_e` is the only door.
+
+Bars are `progress` and `meter` elements, so that the policy for content allows neither inline
+styles nor inline scripts.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from gateway.admin.dashboard import words as figures
+from gateway.admin.models import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.admin.dashboard.words import Words
+    from gateway.admin.models import Decision, EvidenceBar, Gate, Rollout, SystemFigures
+
+_MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
+
+
+def page(state: Rollout, say: Words, *, signed_in: bool) -> str:
+    """Build the whole page."""
+    other = "en" if say.language == "ja" else "ja"
+    leave = (
+        f'<form method="post" action="/logout"><button>{_e(say("sign_out"))}</button></form>'
+        if signed_in
+        else ""
+    )
+    return _document(
+        say,
+        title=f"{say(state.status.value)} {state.weight_percent:g} % - syncgate",
+        head=(
+            '<noscript><meta http-equiv="refresh" content="5"></noscript>'
+            '<script src="/dashboard/refresh.js" defer></script>'
+        ),
+        body=(
+            f'<header><h1>syncgate</h1><nav><a href="/?lang={other}">{_e(say("other"))}</a> {leave}'
+            f'</nav></header><main><p class="notice" id="notice" role="status" hidden '
+            f'data-text="{_e(say("gone"))}"></p><div id="state">{fragment(state, say)}</div></main>'
+        ),
+    )
+
+
+def login(say: Words, *, wrong: bool) -> str:
+    """Build the page that asks for a token."""
+    notice = f'<p class="notice" role="alert">{_e(say("wrong"))}</p>' if wrong else ""
+    return _document(
+        say,
+        title="syncgate",
+        head="",
+        body=(
+            f'<main class="login"><h1>syncgate</h1><p>{_e(say("ask_token"))}</p>{notice}'
+            f'<form method="post" action="/login"><label>{_e(say("token"))}'
+            '<input type="password" name="token" autocomplete="current-password" required '
+            f"autofocus></label><button>{_e(say('sign_in'))}</button></form></main>"
+        ),
+    )
+
+
+def fragment(state: Rollout, say: Words) -> str:
+    """Build what changes: the state."""
+    return "".join(
+        (
+            _top(state, say),
+            _decisions(state.decisions, say),
+            _systems(state.systems, say),
+            _gates(state.gates, say),
+            _evidence(state.evidence, say),
+            _events(state, say),
+            _footer(state, say),
+        )
+    )
+
+
+def _footer(state: Rollout, say: Words) -> str:
+    at = f"{state.at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"<footer>{_e(say('policy'))} {_e(state.policy)} · v{state.version} · {at}</footer>"
+
+
+def _document(say: Words, *, title: str, head: str, body: str) -> str:
+    return (
+        f'<!doctype html><html lang="{say.language}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_e(title)}</title>"
+        f'<link rel="stylesheet" href="/dashboard/style.css">{head}</head>'
+        f"<body>{body}</body></html>"
+    )
+
+
+def _e(value: object) -> str:
+    return escape(str(value), quote=True)
+
+
+def _top(state: Rollout, say: Words) -> str:
+    status = state.status.value
+    title = state.phase_title.ja if say.language == "ja" else state.phase_title.en
+    where = (
+        f"{say('phase')} {state.phase_number}/{state.phases} · {title}" if state.phase else title
+    )
+    why = state.why.ja if say.language == "ja" else state.why.en
+    if state.next_command:
+        do = f"{_e(say('do'))} <code>{_e(state.next_command)}</code>"
+    else:
+        do = _e(say("nothing"))
+        if state.bake_left_s and state.status is Status.RUNNING:
+            do += f" {_e(say('bake_left'))}: {_e(say.span(state.bake_left_s))}."
+    return (
+        f'<p><span class="badge {_e(status)}">{_e(say(status))}</span> {_e(where)}</p>'
+        f'<p class="why">{_e(why)}</p><p class="do">{do}</p>{_weights(state, say)}'
+    )
+
+
+def _weights(state: Rollout, say: Words) -> str:
+    if state.read_weight_percent == state.write_weight_percent:
+        shares = [("to_new", state.write_weight_percent)]
+    else:
+        shares = [("reads", state.read_weight_percent), ("writes", state.write_weight_percent)]
+    note = f' <span class="dim">({_e(say("by_hand"))})</span>' if state.override else ""
+    return "".join(
+        f'<div class="weight"><span>{_e(say(key))}</span><progress max="100" value="{share:g}" '
+        f'aria-label="{_e(say(key))}">{share:g} %</progress>'
+        f"<strong>{share:g} %</strong>{note}</div>"
+        for key, share in shares
+    )
+
+
+def _table(heads: Iterable[tuple[str, str]], rows: Iterable[str]) -> str:
+    head = "".join(f'<th scope="col" class="{style}">{_e(text)}</th>' for text, style in heads)
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _cells(*cells: tuple[str, str]) -> str:
+    return (
+        "<tr>" + "".join(f'<td class="{style}">{_e(text)}</td>' for text, style in cells) + "</tr>"
+    )
+
+
+def _systems(systems: list[SystemFigures], say: Words) -> str:
+    window = say.span(systems[0].window_s) if systems else ""
+    heads = [(say("system"), "")]
+    heads += [(say(key), "n") for key in ("requests", "errors", "p50", "p95", "p99", "per_1000")]
+    heads += [(say("breaker"), ""), (say("health"), "")]
+    rows = []
+    for one in systems:
+        pace = one.sync_seconds_per_1000
+        health = figures.DASH if one.healthy is None else say("ok" if one.healthy else "down")
+        rows.append(
+            _cells(
+                (one.system.value, ""),
+                (f"{one.requests_per_s:,.1f}", "n"),
+                (figures.ratio(one.error_ratio), "n"),
+                (figures.milliseconds(one.p50_ms), "n"),
+                (figures.milliseconds(one.p95_ms), "n"),
+                (figures.milliseconds(one.p99_ms), "n"),
+                (figures.DASH if pace is None else f"{pace:.1f} s", "n"),
+                (one.breaker, "" if one.breaker == "closed" else "down"),
+                (health, {True: "pass", False: "down", None: "dim"}[one.healthy]),
+            )
+        )
+    title = f"<h2>{_e(say('systems'))} <small>{_e(say('last'))} {_e(window)}</small></h2>"
+    return title + _table(heads, rows)
+
+
+def _gates(gates: list[Gate], say: Words) -> str:
+    if not gates:
+        return ""
+    passed = sum(gate.verdict.value == "pass" for gate in gates)
+    heads = [(say("gate"), ""), (say("verdict"), "")]
+    heads += [(say(key), "n") for key in ("value", "asked", "sample")] + [(say("because"), "")]
+    rows = []
+    for gate in gates:
+        verdict = gate.verdict.value
+        asked = figures.by_metric(gate.threshold, gate.metric, gate.basis)
+        rows.append(
+            _cells(
+                (gate.name, ""),
+                (f"{_MARKS.get(verdict, '')} {say(verdict)}", verdict),
+                (figures.by_metric(gate.value, gate.metric, gate.basis), "n"),
+                (f"{gate.comparison or ''} {asked}".strip(), "n"),
+                (figures.number(gate.sample) if gate.metric else figures.DASH, "n"),
+                (gate.reason_ja if say.language == "ja" else gate.reason, "r"),
+            )
+        )
+    return f"<h2>{_e(say('gates'))} <small>{passed}/{len(gates)}</small></h2>{_table(heads, rows)}"
+
+
+def _evidence(bars: list[EvidenceBar], say: Words) -> str:
+    if not bars:
+        return ""
+    rows = []
+    for bar in sorted(bars, key=lambda one: -one.level):
+        rate = figures.DASH
+        if bar.rate is not None and bar.low is not None and bar.high is not None:
+            rate = f"{bar.rate:.2%} ({bar.low:.1%} - {bar.high:.1%}), {bar.sample:,}"
+        rows.append(
+            f"<tr><td>{_e(bar.rule)}</td>"
+            f'<td class="{_e(bar.severity)}">{_e(say(bar.severity))}</td>'
+            f'<td class="n">&gt; {bar.threshold_ratio * 100:g} %</td>'
+            f'<td><meter min="0" max="1" low="0.25" high="0.75" optimum="0" '
+            f'value="{bar.level:.3f}">{bar.level:.0%}</meter> {bar.level:.0%}</td><td class="n">{_e(rate)}</td></tr>'
+        )
+    heads = [(say("rule"), ""), ("", ""), (say("threshold"), "n"), (say("level"), "")]
+    heads.append((say("rate"), "n"))
+    return f"<h2>{_e(say('evidence'))}</h2>{_table(heads, rows)}"
+
+
+def _decisions(decisions: list[Decision], say: Words) -> str:
+    if not decisions:
+        return ""
+    rows = []
+    for one in decisions:
+        if one.state == "held":
+            state = f"{say('held')} {one.held_by}: {one.held_reason}"
+        else:
+            state = f"{say('left')} {say.span(one.time_left_s)}"
+        reason = one.reason_ja if say.language == "ja" else one.reason
+        cells = (f"#{one.id}", ""), (say(one.severity), one.severity), (reason, "r"), (state, "")
+        rows.append(_cells(*cells))
+    return f"<h2>{_e(say('decisions'))}</h2>{_table((), rows)}"
+
+
+def _events(state: Rollout, say: Words) -> str:
+    if not state.events:
+        return ""
+    rows = [
+        _cells((f"{event.at:%H:%M:%S}", "dim"), (event.text, "r"), (event.kind, "dim"))
+        for event in state.events
+    ]
+    return f"<h2>{_e(say('events'))}</h2>{_table((), rows)}"

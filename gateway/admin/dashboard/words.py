@@ -1,0 +1,128 @@
+"""What the dashboard says, in the operators' two languages, and how it writes figures."""
+
+from __future__ import annotations
+
+from typing import Final
+
+WORDS: Final[dict[str, tuple[str, str]]] = {
+    "title": ("Rollout", "ロールアウト"),
+    "idle": ("Idle", "待機中"),
+    "running": ("Running", "進行中"),
+    "paused": ("Paused", "一時停止"),
+    "rolled_back": ("Rolled back", "切り戻し済み"),
+    "emergency_stopped": ("Emergency stop", "緊急停止"),
+    "completed": ("Completed", "完了"),
+    "phase": ("phase", "フェーズ"),
+    "do": ("Run", "実行"),
+    "nothing": ("Nothing to do; it goes on by itself.", "操作は不要です。自動で進みます。"),
+    "to_new": ("to new", "新システムへ"),
+    "reads": ("reads to new", "読取を新へ"),
+    "writes": ("writes to new", "書込を新へ"),
+    "by_hand": ("set by hand", "手動設定"),
+    "bake_left": ("healthy time left", "健全な稼働の残り"),
+    "systems": ("Systems", "システム"),
+    "last": ("last", "直近"),
+    "system": ("system", "システム"),
+    "requests": ("req/s", "件/秒"),
+    "errors": ("errors", "エラー率"),
+    "per_1000": ("per 1,000", "千件毎"),
+    "breaker": ("breaker", "遮断器"),
+    "health": ("health", "死活"),
+    "ok": ("ok", "正常"),
+    "down": ("down", "異常"),
+    "gates": ("Gates", "ゲート"),
+    "gate": ("gate", "ゲート"),
+    "verdict": ("verdict", "判定"),
+    "pass": ("pass", "合格"),
+    "fail": ("fail", "不合格"),
+    "inconclusive": ("too little data", "データ不足"),
+    "error": ("not measured", "測定不能"),
+    "value": ("value", "値"),
+    "asked": ("asked", "基準"),
+    "sample": ("sample", "標本"),
+    "because": ("why", "理由"),
+    "evidence": ("Evidence against new", "新システムに不利な証拠"),
+    "rule": ("rule", "規則"),
+    "threshold": ("threshold", "閾値"),
+    "level": ("evidence", "証拠"),
+    "rate": ("estimated rate", "推定率"),
+    "decisions": ("Waiting for a person", "判断待ち"),
+    "left": ("left", "残り"),
+    "held": ("held by", "保留者"),
+    "events": ("Events", "出来事"),
+    "critical": ("critical", "重大"),
+    "high": ("high", "高"),
+    "medium": ("medium", "中"),
+    "low": ("low", "低"),
+    "gone": ("The gateway has not answered since", "ゲートウェイの応答がありません:"),
+    "token": ("Admin token", "管理トークン"),
+    "sign_in": ("Sign in", "サインイン"),
+    "sign_out": ("Sign out", "サインアウト"),
+    "wrong": ("That token is not valid.", "トークンが無効です。"),
+    "ask_token": (
+        "This gateway asks for a token (see GATEWAY_ADMIN_TOKENS).",
+        "トークンが必要です(GATEWAY_ADMIN_TOKENS を参照)。",
+    ),
+    "policy": ("policy", "ポリシー"),
+    "other": ("日本語", "English"),
+}
+DASH: Final = "–"  # noqa: RUF001 - an en dash, as typesetters mark what is absent
+_MANY: Final = 100
+
+
+class Words:
+    """The words in one language."""
+
+    def __init__(self, language: str) -> None:
+        self.language = "ja" if language == "ja" else "en"
+        self._column = 1 if self.language == "ja" else 0
+
+    def __call__(self, key: str) -> str:
+        """Say it; a key without a word is shown as it is."""
+        pair = WORDS.get(key)
+        return pair[self._column] if pair else key.replace("_", " ")
+
+    def span(self, seconds: float) -> str:
+        """Say a span with its largest unit."""
+        units = ((86_400, " d", " 日"), (3_600, " h", " 時間"), (60, " min", " 分"))
+        for size, english, japanese in units:
+            if seconds >= size:
+                return f"{seconds / size:.3g}{(english, japanese)[self._column]}"
+        return f"{seconds:.0f}{(' s', ' 秒')[self._column]}"
+
+
+def language_of(asked: str | None, accept_language: str | None) -> str:
+    """Choose: the address, then the browser's first language."""
+    first = asked or (accept_language or "").split(",")[0]
+    return "ja" if first.strip().lower().startswith("ja") else "en"
+
+
+def ratio(value: float | None) -> str:
+    """Say a share in percent."""
+    return DASH if value is None else f"{value * 100:.2f} %"
+
+
+def milliseconds(value: float | None) -> str:
+    """Say a latency."""
+    if value is None:
+        return DASH
+    return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.1f} ms"  # noqa: PLR2004 - a second
+
+
+def number(value: float | None) -> str:
+    """Say a number."""
+    if value is None:
+        return DASH
+    return f"{value:,.0f}" if abs(value) >= _MANY or value == int(value) else f"{value:.2f}"
+
+
+def by_metric(value: float | None, metric: str | None, basis: str | None) -> str:
+    """Say a gate's figure in its unit."""
+    if value is None or metric is None:
+        return DASH
+    if basis == "ratio_to_old":
+        return f"{value:.2f} x"
+    if basis == "excess_over_old":
+        return f"{value * 100:+.2f} pt"
+    sayings = {"ratio": ratio, "ms": milliseconds}
+    return sayings.get(metric.rpartition("_")[2], number)(value)
