@@ -120,9 +120,18 @@ def load_settings(system: System, *, env_file: Path | str | None = ".env") -> Se
     try:
         settings = read(_env_file=env_file)
     except ValidationError as exc:
-        raise SettingsFault(tuple(_sentences(exc))) from exc
-    if faults := tuple(_missing(settings, system)):
-        raise SettingsFault(faults)
+        # What is missing is told together with what is wrong: the wrong ones get their defaults.
+        wrong = {str(error["loc"][0]) for error in exc.errors()}
+        defaults = {
+            field.alias: field.default
+            for field in ServiceSettings.model_fields.values()
+            if field.alias in wrong
+        }
+        rest = read(_env_file=env_file, **defaults)
+        faults = [*_sentences(exc), *_missing(rest, system)]
+        raise SettingsFault(tuple(faults)) from exc
+    if missing := _missing(settings, system):
+        raise SettingsFault(tuple(missing))
     return settings
 
 
