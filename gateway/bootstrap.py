@@ -180,6 +180,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
             access_log=False,
             server_header=False,
             ws="none",
+            proxy_headers=False,
             timeout_graceful_shutdown=_ADMIN_GRACE_S,
         )
     )

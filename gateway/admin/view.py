@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.admin import models
 from gateway.core import evidence
 from gateway.core.analysis import GateResult, Severity
-from gateway.core.rollout import Status, phase_in_force
+from gateway.core.rollout import Status, phase_in_force, route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ def rollout(view: ports.ControlView) -> models.Rollout:
     upcoming = plan.phases[following] if following < len(plan.phases) else None
     bake_s = phase.bake_s if phase else 0
     why = state.why.sentence
-    mirror = phase.mirror if phase and state.status is Status.RUNNING else None
+    routing = route(state, plan)
     judgement = view.judgement
     return models.Rollout(
         phase=phase.id if phase else None,
@@ -78,10 +78,10 @@ def rollout(view: ports.ControlView) -> models.Rollout:
         decisions=decisions_of(state.decisions, view.at_us),
         events=[event_of(event) for event in reversed(view.events[-_EVENTS_SHOWN:])],
         mirror=models.Mirror(
-            on=mirror is not None,
-            to=mirror.to if mirror else None,
-            rate=mirror.rate if mirror else 0.0,
-            dry_run=mirror.dry_run if mirror else True,
+            on=routing.mirror_to is not None and routing.mirror_rate > 0,
+            to=routing.mirror_to,
+            rate=routing.mirror_rate,
+            dry_run=routing.mirror_dry,
         ),
         resources=resources_of(view),
         policy=plan.name,

@@ -204,7 +204,8 @@ def _evidence(bars: list[EvidenceBar], say: Words) -> str:
             f'<td class="{_e(bar.severity)}">{_e(say(bar.severity))}</td>'
             f'<td class="n">&gt; {bar.threshold_ratio * 100:g} %</td>'
             f'<td><meter min="0" max="1" low="0.25" high="0.75" optimum="0" '
-            f'value="{bar.level:.3f}">{bar.level:.0%}</meter> {bar.level:.0%}</td><td class="n">{_e(rate)}</td></tr>'
+            f'value="{bar.level:.3f}">{bar.level:.0%}</meter> {bar.level:.0%}</td>'
+            f'<td class="n">{_e(rate)}</td></tr>'
         )
     heads = [(say("rule"), ""), ("", ""), (say("threshold"), "n"), (say("level"), "")]
     heads.append((say("rate"), "n"))
