@@ -1,9 +1,10 @@
 """
 A sync service from start to end, the same for both; only the store is given.
 
-What cannot be used ends the process with exit code 2 (settings, the feed's description) or 1 (a store
-that refuses, a taken port), and a sentence that says what to do. A store that merely does not answer
-is no reason not to start: it is said in the log, and the service answers 503 until it is back.
+What cannot be used ends the process with exit code 2 (settings, the feed's description) or 1 (a
+store that refuses, a taken port), and a sentence that says what to do. A store that merely does not
+answer is no reason not to start: it is said in the log, and the service answers 503 until it is
+back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from listings.api import create_app
 from listings.errors import InvalidInput, SourceUnavailable, StoreRefused, StoreUnavailable
 from listings.http.serve import Address, bind, configure_logging, refuse, serve
 from listings.settings import SettingsFault, load_settings, port_name
-from listings.source.feed import load_feed
+from listings.source.feed import NoFeed, load_feed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from listings.model import System
     from listings.settings import ServiceSettings
     from listings.store import ListingStore
+    from listings.sync import ListingFeed
 
 EXIT_USAGE: Final = 2
 
@@ -38,7 +40,7 @@ def run(system: System, make_store: Callable[[ServiceSettings], ListingStore]) -
     name = f"sync_{system.value}"
     try:
         settings = load_settings(system)
-        feed = load_feed(settings.source, environ=os.environ, source_file=settings.source_file)
+        feed = make_feed(settings)
     except SettingsFault as exc:
         return _cannot_start(name, exc.faults)
     except InvalidInput as exc:
@@ -54,6 +56,20 @@ def run(system: System, make_store: Callable[[ServiceSettings], ListingStore]) -
     app = create_app(make_store(settings), feed, settings)
     with_parent = os.environ.get("SYNC_DIE_WITH_PARENT") == "1"
     return serve(app, listener, name=name, with_parent=with_parent)
+
+
+def make_feed(settings: ServiceSettings) -> ListingFeed:
+    """
+    Build the feed; without a mapping at the default place the service still takes pushes.
+
+    A mapping that is there and wrong, or named and not there, raises InvalidInput.
+    """
+    if "source" not in settings.model_fields_set and not settings.source.exists():
+        return NoFeed(
+            f"There is no {settings.source} here, so there is no feed to sync; "
+            'name a mapping in SYNC_SOURCE, or send listings with {"mode": "push"}.'
+        )
+    return load_feed(settings.source, environ=os.environ, source_file=settings.source_file)
 
 
 def _cannot_start(name: str, faults: tuple[str, ...]) -> int:
