@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from listings.answers import run_body, status_body, sync_body, sync_headers
 from listings.codec import encode_json, normalise_property_number, to_json
+from listings.errors import StoreRefused
 from listings.http import headers
 from listings.http.health import RecentCheck, alive
 from listings.http.problem import problem
@@ -233,9 +234,16 @@ class _Endpoints:
         return _json(to_json(stored))
 
     async def dry_run_proof(self, _request: Request) -> Response:
-        proof = await self._store.prove_dry_run()
+        # A disproof is an answer, too; only a store that cannot be asked is an error.
         system = self._store.system.value
-        return _json({"system": system, "means": proof.means.value, "detail": proof.detail})
+        try:
+            proof = await self._store.prove_dry_run()
+        except StoreRefused as exc:
+            means = self._store.dry_run_means()
+            return _json({"system": system, "proven": False, "means": means, "detail": exc.detail})
+        return _json(
+            {"system": system, "proven": True, "means": proof.means, "detail": proof.detail}
+        )
 
 
 class _LastRun:

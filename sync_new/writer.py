@@ -67,7 +67,7 @@ class BatchWriter:
         except (StoreUnavailable, StoreRefused) as exc:
             if not progress.wrote:
                 raise
-            code = exc.code if isinstance(exc, StoreRefused) else "unavailable"
+            code = exc.code if isinstance(exc, StoreRefused) else "store_unavailable"
             progress.add(
                 failed_record(each.property_number, code, exc.detail)
                 for each in progress.missing(ordered)

@@ -81,13 +81,14 @@ class _ConnectionLost(StoreUnavailable):
 
 
 class PostgresStore:
-    """`ListingStore` over one connection pool; open it inside a running event loop."""
+    """`ListingStore` over one connection pool, which opens with the first use."""
 
     def __init__(self, database_url: str, *, pool: PoolSize | None = None) -> None:
         size = pool or PoolSize()
         self._database_url = database_url
         # None until the first connection showed whether we may step down to the role sync_old.
         self._identify: sql.SQL = statements.IDENTIFY
+        self._opened = False
         self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             database_url,
             connection_class=cast("type[_Connection]", psycopg.AsyncConnection),
@@ -111,6 +112,7 @@ class PostgresStore:
 
     async def open(self) -> None:
         """Start the pool; it connects in the background, so a dead server is no error yet."""
+        self._opened = True
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
@@ -223,7 +225,7 @@ class PostgresStore:
                     continue
                 if not records:
                     raise
-                code = exc.code if isinstance(exc, StoreRefused) else "unavailable"
+                code = exc.code if isinstance(exc, StoreRefused) else "store_unavailable"
                 rest = ordered[len(records) :]
                 return records + [
                     failed_record(each.property_number, code, exc.detail) for each in rest
@@ -312,6 +314,8 @@ class PostgresStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[_Connection]:
         """Lend one connection; what breaks on the way becomes the port's words."""
+        if not self._opened:
+            await self.open()
         try:
             async with self._pool.connection() as connection:
                 try:

@@ -1,6 +1,8 @@
 """
-One contract, every store: the old one on PostgreSQL, the new one on the real PostgREST and on the
-stand-in, all on one database, each test in a workspace of its own.
+One contract, every store.
+
+The old one on PostgreSQL, the new one on the real PostgREST and on the stand-in, all on one database,
+each test in a workspace of its own.
 """
 
 from __future__ import annotations
@@ -121,7 +123,6 @@ async def open_store(
     async def open_(kind: str, *, world: World | None = None, **changes: Any) -> ListingStore:
         if kind == "old":
             store = PostgresStore(module_database.url, pool=PoolSize(1, 4))
-            await store.open()
         else:
             server = module_postgrest(module_database, kind=kind.partition("-")[2])
             store = RestStore(rest_settings(server, **changes), world=world)

@@ -154,7 +154,7 @@ def _extremes() -> list[dict]:
 
 
 EXTRA = {
-    "文字": "値\n\"quoted\"",
+    "文字": '値\n"quoted"',
     "deep": {"list": [1, [2, {"x": None}], True, False, ""]},
     "exact": [Decimal("0.1"), Decimal("1.50"), 10**40, Decimal("1E-20"), -0],
 }
