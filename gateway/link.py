@@ -1,10 +1,11 @@
 """
 The link between the parent process (control, admin) and its data-plane workers.
 
-One socketpair per worker carries JSON lines both ways. The parent sends `Routing`: a whole, versioned
-value that a worker swaps in atomically; a lower version is ignored. A worker sends what it saw:
-`Outcomes` at once when a request failed (coalesced per turn of its event loop) and otherwise with the
-second's `Report`. Nothing on the request path waits for the link; a link that closes ends the worker.
+One socketpair per worker carries JSON lines both ways. The parent sends `Routing`: a whole,
+versioned value that a worker swaps in atomically; a lower version is ignored. A worker sends what
+it saw: `Outcomes` at once when a request failed (coalesced per turn of its event loop) and
+otherwise with the second's `Report`. Nothing on the request path waits for the link; a link that
+closes ends the worker.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Routing:
 class Outcomes:
     """Requests finished since the last message, in the order they finished.
 
-    `runs` are (variant value, `Outcome` value, count) triples, run-length coded; IGNORED never appears.
+    `runs` are (variant value, `Outcome` value, count) triples, run-length coded; IGNORED never
+    appears.
     """
 
     worker: int
@@ -72,8 +74,9 @@ class Outcomes:
 class Report:
     """One second of one worker; sent every second even when nothing happened (silence means dead).
 
-    `second` is the Unix second; `cells` are cumulative metric values by full name with labels, ready
-    to be summed and rendered; `breakers` the state per variant; `routing_version` what it routes by.
+    `second` is the Unix second; `cells` are cumulative metric values by full name with labels,
+    ready to be summed and rendered; `breakers` the state per variant; `routing_version` what it
+    routes by.
     """
 
     worker: int
@@ -97,6 +100,25 @@ class BreakerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowDiffered:
+    """A mirrored request whose two answers are not the same by status, digest or bytes.
+
+    Pairs are (the answer the client got, the shadow's). `bodies` are base64, None when too large to
+    hand on. Only some are sent under load; how many there were is in the report's cells.
+    """
+
+    worker: int
+    at_us: int
+    variant: str
+    sync_id: str
+    path: str
+    statuses: tuple[int, int]
+    digests: tuple[str, str]
+    records: tuple[int, int]
+    bodies: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """The first line of a worker: it listens (or could not: `error` says why)."""
 
@@ -113,10 +135,11 @@ class Drained:
     finished: int = 0
 
 
-Message = Routing | Outcomes | Report | BreakerChanged | Hello | Drained
+Message = Routing | Outcomes | Report | BreakerChanged | ShadowDiffered | Hello | Drained
 
 _KINDS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Routing, Outcomes, Report, BreakerChanged, Hello, Drained)
+    kind.__name__: kind
+    for kind in (Routing, Outcomes, Report, BreakerChanged, ShadowDiffered, Hello, Drained)
 }
 
 
@@ -126,7 +149,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(line: bytes) -> Message:
-    """The message of one line; a foreign line raises ValueError."""
+    """Give the message of one line; a foreign line raises ValueError."""
     raw = orjson.loads(line)
     try:
         kind = _KINDS[raw.pop("kind")]
@@ -143,6 +166,9 @@ def decode(line: bytes) -> Message:
             }
         elif kind is Outcomes:
             raw["runs"] = tuple(map(tuple, raw["runs"]))
+        elif kind is ShadowDiffered:
+            raw |= {key: tuple(raw[key]) for key in ("statuses", "digests", "records")}
+            raw["bodies"] = tuple(raw["bodies"]) if raw["bodies"] is not None else None
         message: Message = kind(**raw)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a message of this link: {line[:200]!r}") from error

@@ -28,6 +28,14 @@ def render(plane: Plane) -> dict[str, float]:
         cells[f"syncgate_fallbacks_total{{{system}}}"] = side.fallbacks
         cells[f"syncgate_retries_total{{{system}}}"] = side.retries
         cells[f"syncgate_upstream_connections{{{system}}}"] = len(side.pool.all)
+    mirror = plane.mirror
+    tally = mirror.tally
+    for result in ("matched", "differed", "failed"):
+        cells[f'syncgate_shadows_total{{result="{result}"}}'] = getattr(tally, result)
+    cells['syncgate_shadow_listings_total{result="matched"}'] = tally.listings_matched
+    cells['syncgate_shadow_listings_total{result="differed"}'] = tally.listings_differed
+    for reason, count in mirror.dropped.items():
+        cells[f'syncgate_shadows_dropped_total{{reason="{reason}"}}'] = count
     for reason, count in plane.refused.items():
         cells[f'syncgate_refused_total{{reason="{reason}"}}'] = count
     return cells

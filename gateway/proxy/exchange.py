@@ -185,6 +185,8 @@ class Exchange:
                 b"%b%bX-Request-Id: %b\r\n" % (answer.forward, side.mark, self.request_id),
                 b"" if self.to_head else body,
             )
+        if plane.mirror.target is not None:
+            plane.mirror.shadow(self, answer, body)
 
     def interim(self, answer: AnswerHead) -> None:
         """Pass an early hint on; 100 Continue was settled between client and gateway."""

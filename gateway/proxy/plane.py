@@ -28,6 +28,7 @@ from gateway.core.window import Recorder, VariantSecond
 from gateway.link import Routing
 from gateway.proxy.cells import render
 from gateway.proxy.guard import Rules
+from gateway.proxy.mirror import Mirror
 from gateway.proxy.pool import Pool
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Plane:
         self.epoch_us = int(time() * 1e6) - self.now_us
         self.old = self._side(Variant.BASELINE, settings.old_url)
         self.new = self._side(Variant.CANARY, settings.new_url)
+        self.mirror = Mirror(self, lambda side, cap: self._pool(side.pool.url, cap))
         self.routing = NOT_ROUTED
         self.salt = b""
         self.positions: dict[bytes, int] = {}
@@ -143,19 +145,23 @@ class Plane:
 
     def _side(self, variant: Variant, url: str) -> Side:
         settings = self.settings
-        pool = Pool(
+        pool = self._pool(url, settings.upstream_connections)
+        behaviour = Behaviour(
+            failures=settings.breaker_threshold, open_us=settings.breaker_timeout_ms * 1000
+        )
+        return Side(variant, pool, behaviour, self.now_us + self.epoch_us)
+
+    def _pool(self, url: str, connections: int) -> Pool:
+        settings = self.settings
+        return Pool(
             url,
             loop=self.loop,
-            connections=settings.upstream_connections,
+            connections=connections,
             connect_timeout_us=settings.connect_timeout_ms * 1000,
             idle_us=settings.upstream_idle_ms * 1000,
             stall_us=settings.read_timeout_ms * 1000,
             max_answer_bytes=settings.max_answer_bytes,
         )
-        behaviour = Behaviour(
-            failures=settings.breaker_threshold, open_us=settings.breaker_timeout_ms * 1000
-        )
-        return Side(variant, pool, behaviour, self.now_us + self.epoch_us)
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -170,6 +176,7 @@ class Plane:
             self.positions.clear()
             self.salt = routing.salt.encode()
         self.routing = routing
+        self.mirror.follow_routing()
 
     # --- decisions of the request path ---
 
@@ -282,3 +289,4 @@ class Plane:
                 connection.expire()
         for side in self.sides:
             side.pool.sweep(now_us)
+        self.mirror.tick(now_us)

@@ -37,6 +37,7 @@ class Pool:
         stall_us: int,
         max_answer_bytes: int,
     ) -> None:
+        self.url = url
         parts = urlsplit(url)
         self.host = parts.hostname or "127.0.0.1"
         self.port = parts.port or _HTTP_PORT

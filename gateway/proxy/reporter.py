@@ -24,6 +24,7 @@ from gateway.link import (
     Outcomes,
     Report,
     Routing,
+    ShadowDiffered,
     decode,
     encode,
 )
@@ -53,6 +54,7 @@ class Reporter(asyncio.Protocol):
         self.second = 0
         self.dropped = 0
         plane.on_outcome = self.outcome
+        plane.mirror.on_difference = self.difference
         for side in plane.sides:
             side.on_change = self.breaker_changed
 
@@ -116,6 +118,11 @@ class Reporter(asyncio.Protocol):
                 state=side.breaker.state.value,
             )
         )  # fmt: skip
+
+    def difference(self, difference: ShadowDiffered) -> None:
+        """Hand on two answers that differ, if the parent keeps reading."""
+        if self._flowing():
+            self.send(difference)
 
     def tick(self) -> None:
         """Report the last second when it is over."""

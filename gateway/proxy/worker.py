@@ -87,6 +87,7 @@ async def drain(plane: Plane) -> None:
         connection.transport.abort()
     for side in plane.sides:
         side.pool.close()
+    plane.mirror.close()
 
 
 async def _serve(

@@ -1,0 +1,261 @@
+"""
+Shadow requests: what the other system would have answered, never awaited by the user.
+
+After a client has its answer, the same request goes to the other system, as a dry run and with the
+id of the sync it shadows. Everything about it is bounded: how many are under way, how many wait,
+how many bytes they hold, how long they may take; what does not fit is dropped and counted with its
+reason. Shadows have connections of their own, so a slow mirror cannot take one from a user.
+
+The first comparison is by status and by the digest both systems compute over their records (or by
+the bytes, where there is no digest): a microsecond. Only answers that differ are handed on, to be
+opened by another process.
+
+A shadow's outcome counts for the system that answered it: in a phase without live traffic that is
+all the evidence there is.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.model import WEIGHT_ALL, Outcome, Variant, Weight
+from gateway.core.splitter import turn
+from gateway.link import ShadowDiffered
+from gateway.proxy.upstream import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.proxy.answers import AnswerHead
+    from gateway.proxy.exchange import Exchange
+    from gateway.proxy.plane import Plane, Side
+    from gateway.proxy.pool import Pool
+
+_NOT_SHADOWED: Final = re.compile(rb"(?im)^(?:idempotency-key|sync-dry-run): [^\r]*\r\n")
+_SERVER_ERROR: Final = 500
+_CLIENT_ERROR: Final = 400
+_HANDED_ON_BYTES: Final = 512 * 1024
+_HANDED_ON_PER_TICK: Final = 16
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the shadows of one worker since it started."""
+
+    matched: int = 0
+    differed: int = 0
+    failed: int = 0
+    listings_matched: int = 0
+    listings_differed: int = 0
+
+
+class Mirror:
+    """The shadow requests of one worker."""
+
+    def __init__(self, plane: Plane, open_pool: Callable[[Side, int], Pool]) -> None:
+        self.plane = plane
+        settings = plane.settings
+        self.in_flight_cap = settings.mirror_in_flight
+        self.queue_cap = settings.mirror_queue
+        self.queue_bytes_cap = settings.mirror_queue_bytes
+        self.timeout_us = settings.mirror_timeout_ms * 1000
+        self.pools = {
+            side.variant: open_pool(side, settings.mirror_in_flight) for side in plane.sides
+        }
+        self.target: Side | None = None
+        self.carried = 0
+        self.in_flight = 0
+        self.queue: deque[Shadow] = deque()
+        self.queued_bytes = 0
+        self.dropped: dict[str, int] = {}
+        self.tally = Tally()
+        self.handed_on = 0
+        self.on_difference: Callable[[ShadowDiffered], None] = lambda _difference: None
+
+    def follow_routing(self) -> None:
+        """Take the target from the routing in force."""
+        routing = self.plane.routing
+        named = routing.mirror_to if routing.mirror_rate > 0 and not routing.stopped else None
+        sides = {side.name: side for side in self.plane.sides}
+        self.target = sides.get(named) if named is not None else None
+
+    def shadow(self, exchange: Exchange, answer: AnswerHead, body: bytes) -> None:
+        """Send the other system what a client has just been answered for, if it is its turn."""
+        target = self.target
+        head = exchange.head
+        if (
+            target is None
+            or target is exchange.side
+            or head.method != b"POST"
+            or not head.path.endswith(b"/sync")
+        ):
+            return
+        rate = Weight(round(self.plane.routing.mirror_rate * WEIGHT_ALL))
+        chosen, self.carried = turn(self.carried, rate)
+        if chosen is not Variant.CANARY:
+            return
+        if answer.status >= _SERVER_ERROR:
+            self._drop("nothing_to_compare_with")
+            return
+        self._queue(Shadow(self, target, exchange, answer, body))
+
+    def _queue(self, shadow: Shadow) -> None:
+        if self.in_flight < self.in_flight_cap:
+            self._send(shadow)
+        elif len(self.queue) >= self.queue_cap:
+            self._drop("queue_full")
+        elif self.queued_bytes + shadow.held_bytes > self.queue_bytes_cap:
+            self._drop("queue_bytes_full")
+        else:
+            self.queue.append(shadow)
+            self.queued_bytes += shadow.held_bytes
+
+    def _send(self, shadow: Shadow) -> None:
+        self.in_flight += 1
+        shadow.started_us = monotonic_ns() // 1000
+        shadow.deadline_us = shadow.started_us + self.timeout_us
+        self.pools[shadow.side.variant].submit(shadow)
+
+    def _drop(self, reason: str) -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+    def done(self) -> None:
+        """Let the next one go."""
+        self.in_flight -= 1
+        while self.queue and self.in_flight < self.in_flight_cap:
+            shadow = self.queue.popleft()
+            self.queued_bytes -= shadow.held_bytes
+            if shadow.side is self.target:
+                self._send(shadow)
+            else:
+                self._drop("mirror_off")  # the routing changed while it waited
+
+    def differed(self, difference: ShadowDiffered) -> None:
+        """Hand a difference on, unless there were too many of late."""
+        if self.handed_on >= _HANDED_ON_PER_TICK:
+            self._drop("difference_not_opened")
+            return
+        self.handed_on += 1
+        self.on_difference(difference)
+
+    def tick(self, now_us: int) -> None:
+        """Do what is done a few times a second."""
+        self.handed_on = 0
+        for pool in self.pools.values():
+            pool.sweep(now_us)
+
+    def close(self) -> None:
+        """Drop what waits and close the connections."""
+        for _ in self.queue:
+            self._drop("draining")
+        self.queue.clear()
+        for pool in self.pools.values():
+            pool.close()
+
+
+class Shadow:
+    """A `Call` nobody waits for."""
+
+    __slots__ = (
+        "answer", "answer_body", "body", "deadline_us", "held_bytes", "mirror", "path",
+        "request_head", "side", "started_us", "to_head",
+    )  # fmt: skip
+
+    def __init__(
+        self, mirror: Mirror, side: Side, exchange: Exchange, answer: AnswerHead, body: bytes
+    ) -> None:
+        self.mirror = mirror
+        self.side = side
+        self.answer = answer
+        self.answer_body = body
+        self.body = exchange.body
+        self.path = exchange.head.path
+        self.to_head = False
+        self.started_us = 0
+        self.deadline_us = 0
+        self.held_bytes = len(self.body) + len(body)
+        head = exchange.head
+        self.request_head = b"".join(
+            (
+                _NOT_SHADOWED.sub(b"", head.forward),
+                side.pool.host_line,
+                b"Content-Length: %d\r\nX-Request-Id: " % len(self.body),
+                exchange.request_id,
+                b"\r\nSync-Shadow-Of: %b\r\n" % answer.sync_id if answer.sync_id else b"\r\n",
+                b"Sync-Dry-Run: true\r\n\r\n" if mirror.plane.routing.mirror_dry else b"\r\n",
+            )
+        )
+
+    def answered(self, answer: AnswerHead, body: bytes) -> None:
+        """Compare; see the module."""
+        tally = self.mirror.tally
+        mine = self.answer
+        self._record(_outcome(answer), max(answer.sync_records, mine.sync_records))
+        if mine.sync_digest and answer.sync_digest:
+            same = (
+                mine.sync_digest == answer.sync_digest and mine.sync_records == answer.sync_records
+            )
+        else:
+            same = self.answer_body == body
+        if same and mine.status == answer.status:
+            tally.matched += 1
+            tally.listings_matched += mine.sync_records
+        else:
+            tally.differed += 1
+            tally.listings_differed += max(answer.sync_records, mine.sync_records)
+            self.mirror.differed(self._difference(answer, body))
+        self.mirror.done()
+
+    def interim(self, answer: AnswerHead) -> None:
+        """Nobody is there to be told early."""
+
+    def failed(self, failure: Failure, *, reused: bool) -> None:
+        """Count it; a shadow is never sent twice."""
+        del reused
+        self.mirror.tally.failed += 1
+        if failure is Failure.SATURATED:
+            self._record(Outcome.IGNORED, 0)
+        else:
+            self._record(Outcome.ERROR, 0)
+        self.mirror.done()
+
+    def _record(self, outcome: Outcome, listings: int) -> None:
+        if outcome is Outcome.IGNORED:
+            return
+        plane = self.mirror.plane
+        now_us = monotonic_ns() // 1000
+        self.side.recorder.record_sync(
+            now_us + plane.epoch_us, outcome, now_us - self.started_us, listings
+        )
+        plane.on_outcome(self.side.name, outcome)
+
+    def _difference(self, answer: AnswerHead, body: bytes) -> ShadowDiffered:
+        small = len(body) + len(self.answer_body) <= _HANDED_ON_BYTES
+        return ShadowDiffered(
+            worker=self.mirror.plane.worker,
+            at_us=monotonic_ns() // 1000 + self.mirror.plane.epoch_us,
+            variant=self.side.name,
+            sync_id=self.answer.sync_id.decode("latin-1"),
+            path=self.path.decode("latin-1"),
+            statuses=(self.answer.status, answer.status),
+            digests=(
+                self.answer.sync_digest.decode("latin-1"), answer.sync_digest.decode("latin-1"),
+            ),
+            records=(self.answer.sync_records, answer.sync_records),
+            bodies=(
+                (b64encode(self.answer_body).decode(), b64encode(body).decode())
+                if small
+                else None
+            ),
+        )  # fmt: skip
+
+
+def _outcome(answer: AnswerHead) -> Outcome:
+    if answer.status >= _SERVER_ERROR or answer.sync_failed:
+        return Outcome.ERROR
+    return Outcome.REJECTED if answer.status >= _CLIENT_ERROR else Outcome.OK
