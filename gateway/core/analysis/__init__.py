@@ -1,9 +1,9 @@
 """
 The analysis: policy + readings + measurements + evidence -> a judgement with reasons.
 
-`asked`, `known` and `answers` are the words, `watch` remembers evidence between looks, `figures`
-finds one number and says how far it can be trusted, `gates` and `findings` ask the policy's questions, `blame` tells whose
-fault it is, `sentences` says it. `evaluate` is the one entrance.
+`asked`, `known` and `answers` are the words. `watch` remembers evidence between looks, `figures`
+finds one number and says how far it can be trusted, `gates` and `findings` ask the policy's
+questions, `blame` tells whose fault it is, `sentences` says it. `evaluate` is the one entrance.
 """
 
 from gateway.core.analysis.answers import (

@@ -56,6 +56,7 @@ _FROM_WINDOW: Final = frozenset(
 )
 _EVENTS: Final = frozenset(
     {
+        Metric.INTEGRITY_MISMATCHES,
         Metric.DATA_LOSS,
         Metric.SYSTEM_DOWN,
         Metric.SECURITY_BREACH,

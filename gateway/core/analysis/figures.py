@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core import proportion
 from gateway.core.analysis.answers import Verdict
-from gateway.core.analysis.asked import Basis, Comparison, Metric
+from gateway.core.analysis.asked import Basis, Comparison, Metric, Trigger
 from gateway.core.analysis.sentences import Note, note
 from gateway.core.model import SECOND_US, Variant
 
 if TYPE_CHECKING:
-    from gateway.core.analysis.asked import Gate, Questions, Trigger
+    from gateway.core.analysis.asked import Gate, Questions
     from gateway.core.analysis.known import Inputs, Measurement, Reading
 
 FUTURE_US: Final = 60 * SECOND_US
@@ -143,14 +143,14 @@ def _believed(
     asked: Gate | Trigger, found: Measurement | None, inputs: Inputs, questions: Questions
 ) -> Figure:
     metric = asked.metric
-    settled = found is not None and found.at_us < questions.guard_since_us
-    if found is None or (metric.only_when_it_happens and settled):
-        return _silent(metric)
+    happens = metric.only_when_it_happens and isinstance(asked, Trigger)
+    if found is None or (happens and found.at_us < questions.guard_since_us):
+        return _silent(metric, happens=happens)
     if not math.isfinite(found.value):
         return _unmeasured(note("not_a_number", metric=metric.value, system=found.source))
     max_age_us = asked.max_age_s * SECOND_US
     age = _age(found.at_us, inputs.now_us, max_age_us, metric.value, found.source)
-    if age is not None and not metric.only_when_it_happens:
+    if age is not None and not happens:
         return _unmeasured(age)
     if found.sample < asked.min_sample:
         short = note(
@@ -162,9 +162,9 @@ def _believed(
     return _cautious(asked, Figure(found.value, found.sample))
 
 
-def _silent(metric: Metric) -> Figure:
+def _silent(metric: Metric, *, happens: bool) -> Figure:
     """Say what silence means: nothing happened, nothing compared yet, or a dead source."""
-    if metric.only_when_it_happens:
+    if happens:
         return Figure(0.0, 0)
     if metric is Metric.MATCH_RATIO:
         return Figure(None, 0, Verdict.INCONCLUSIVE, note("nothing_compared", metric=metric.value))

@@ -1,6 +1,4 @@
-"""
-What holds right now: conditions in force, questions, routing, what is still missing.
-"""
+"""What holds right now: conditions in force, questions, routing, what is still missing."""
 
 from __future__ import annotations
 

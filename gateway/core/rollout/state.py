@@ -1,9 +1,9 @@
 """
 Where a rollout stands: one frozen value, whole on disk and whole in memory.
 
-`to_json` and `from_json` are exact opposites. A stored value that is foreign, of another
-version, too large or inconsistent is refused with a sentence: nobody starts from a state they do
-not understand, and the caller stays on the last good one.
+`to_json` and `from_json` are exact opposites. A stored value that is foreign, of another version,
+too large or inconsistent is refused with a sentence: nobody starts from a state they do not
+understand, and the caller stays on the last good one.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _note_to_json(this: Note) -> dict[str, Any]:
 
 
 def from_json(raw: object, *, phases: int) -> State:
-    """Read the state that was stored; `phases` is how many the plan has. Raises ForeignStateError."""
+    """Read what `to_json` gave; `phases` is how many the plan has. Raises ForeignStateError."""
     if not isinstance(raw, dict):
         raise ForeignStateError("not an object")
     plain: dict[str, Any] = dict(raw)
