@@ -166,7 +166,7 @@ def table(rules: tuple[Rule, ...]) -> str:
     """Write one row per rule."""
     lines = [
         "Evidence rules, exact from the Markov chain of the score: mean requests between alarms",
-        "at p0, half way and just below T; median requests to notice p1, and Lorden's bound on them.",
+        "at p0, half way, just below T; median requests to notice p1, and Lorden's bound on them.",
         line(name for name, _ in COLUMNS),
     ]
     for rule in rules:
