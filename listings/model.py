@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ class Kind(Enum):
     BOOLEAN = "boolean"
     DATE = "date"
     TIMESTAMP = "timestamptz"
+
+
+@cache
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.title() for part in rest)
 
 
 class Unit(Enum):
@@ -90,8 +97,7 @@ class Field:
     @property
     def json_name(self) -> str:
         """The camelCase name on the wire: ``price_yen`` is ``priceYen``."""
-        head, *rest = self.name.split("_")
-        return head + "".join(part.title() for part in rest)
+        return _camel(self.name)
 
     @property
     def sql_type(self) -> str:

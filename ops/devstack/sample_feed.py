@@ -1,11 +1,11 @@
 """
 A sample feed of messy Japanese listings: what the codec must see through, without anybody's data.
 
-Each listing has true values, drawn from a seeded generator and the listing's own number, and is then
-written in one of the ways offices write them: full-width digits, ten thousands and hundred millions,
-tsubo, era dates, dashes for nothing, True/true, a price "to be agreed". The way of writing depends
-on the day, so that the *next day's* feed writes most listings differently although nothing changed:
-a good sync updates only what did. `expected_changes` says which those are.
+Each listing has true values, drawn from a seeded generator and the listing's own number, and is
+then written in one of the ways offices write them: full-width digits, ten thousands and hundred
+millions, tsubo, era dates, dashes for nothing, True/true, a price "to be agreed". The way of
+writing depends on the day, so that the *next day's* feed writes most listings differently although
+nothing changed: a good sync updates only what did. `expected_changes` says which those are.
 """
 
 # ruff: noqa: RUF001 - full-width Japanese is what this file is about
