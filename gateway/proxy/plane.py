@@ -88,8 +88,8 @@ class Side:
     def settle(self, permit: Permit, now_us: int, *, ok: bool | None) -> None:
         """Tell the circuit breaker how it went."""
         before = self.breaker
-        if ok and before.failures == 0 and before.permit is permit:
-            return  # the healthy case changes nothing
+        if ok and before.state is BreakerState.CLOSED and before.failures == 0:
+            return  # the healthy case changes nothing; a probe's success closes a half-open one
         self.breaker = breakers.record(before, self.behaviour, permit, ok=ok, now_us=now_us)
         if self.breaker.state is not before.state:
             self.on_change(self)
