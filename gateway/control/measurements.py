@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KEPT_US: Final = 7 * 24 * 3600 * 1_000_000
 _FUTURE_US: Final = 5_000_000
 _LARGEST: Final = 1e15
-_FLAGS: Final = frozenset({Metric.DATA_LOSS, Metric.SYSTEM_DOWN, Metric.SECURITY_BREACH})
+_FLAGS: Final = frozenset({Metric.SYSTEM_DOWN, Metric.SECURITY_BREACH})
 
 
 class Measurements:
