@@ -17,8 +17,9 @@ import secrets
 import signal
 import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvicorn
@@ -52,7 +53,7 @@ from gateway.proxy.worker import SETTINGS_VARIABLE
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from gateway.ports import Clock, Notifier
@@ -62,6 +63,7 @@ READINESS_PAUSE_S: Final = 0.5
 """Between readiness off and the end of accepting: time for a load balancer to look away."""
 _ADMIN_GRACE_S: Final = 2
 _SALT_BYTES: Final = 16
+_POLICY_TODO: Final = "Correct the file; a running gateway keeps the policy it has."
 _SIGNAL_ACTOR: Final = Actor("signal")
 
 _log = structlog.get_logger("gateway")
@@ -102,9 +104,10 @@ def read_policy(path: Path) -> rollout.Plan:
             Fault(f"{error.source}:{fault.line} {fault.key}".rstrip(), fault.problem)
             for fault in error.faults
         )
-        raise PolicyError(
-            "Policy", faults, todo="Correct the file; the last good policy stays in force."
-        ) from error
+        raise PolicyError("Policy", faults, todo=_POLICY_TODO) from error
+    except OSError as error:
+        fault = Fault(str(path), f"cannot be read ({error.strerror})", "a policy file")
+        raise PolicyError("Policy", (fault,), todo=_POLICY_TODO) from error
 
 
 def data_plane(settings: Settings) -> DataPlaneSettings:
@@ -206,11 +209,14 @@ def _channels(settings: Settings) -> list[Notifier]:
     return channels
 
 
-def serve(settings: Settings) -> int:
-    """Run a gateway until it is told to stop; return the exit code."""
+def serve(settings: Settings, plan: rollout.Plan | None = None) -> int:
+    """Run a gateway until it is told to stop; return the exit code.
+
+    `plan` is the policy if the caller has read it already.
+    """
     configure_logs(level=settings.log_level, path=settings.log_file_path)
     try:
-        plan = read_policy(settings.policy_path)
+        plan = plan or read_policy(settings.policy_path)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings, plan))
     except SyncgateError as error:
@@ -236,7 +242,12 @@ async def run(gateway: Gateway, *, stop: asyncio.Event, reload: asyncio.Event) -
     """Start everything, serve until `stop`, and take it down in order."""
     await gateway.controller.restore()
     await gateway.workers.start()
-    loops = [asyncio.create_task(each) for each in _loops(gateway, reload)]
+    loops = [
+        asyncio.create_task(
+            watching.endure(loop, tell=gateway.dispatcher.tell, clock=gateway.clock)
+        )
+        for loop in _loops(gateway, reload)
+    ]
     admin = asyncio.create_task(gateway.server.serve(sockets=[gateway.admin]))
     stopping = asyncio.create_task(stop.wait())
     print(_ready_block(gateway), flush=True)  # noqa: T201 - the one thing people wait for
@@ -249,28 +260,31 @@ async def run(gateway: Gateway, *, stop: asyncio.Event, reload: asyncio.Event) -
     return 1 if failed else 0
 
 
-def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[Coroutine[Any, Any, None]]:
-    settings, controller = gateway.settings, gateway.controller
-    yield watching.follow_workers(controller, gateway.workers)
-    yield watching.tick(controller)
-    yield gateway.dispatcher.run()
-    yield _reload_on_request(controller, reload)
+def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
+    settings, controller, clock = gateway.settings, gateway.controller, gateway.clock
+    probe_every_s = settings.probe_interval_ms / 1_000
+    poll_every_s = settings.monitoring_interval_ms / 1_000
+    resources = Resources(
+        disk=settings.state_dir, network_capacity_mbit=settings.network_capacity_mbit
+    )
+    yield partial(watching.follow_workers, controller, gateway.workers)
+    yield partial(watching.tick, controller)
+    yield gateway.dispatcher.run
+    yield partial(_reload_on_request, controller, reload)
     for variant in Variant:
-        yield watching.probe_health(
-            controller, gateway.probe, variant, every_s=settings.probe_interval_ms / 1_000
+        yield partial(
+            watching.probe_health, controller, gateway.probe, variant, every_s=probe_every_s
         )
     if settings.monitoring_enabled:
-        resources = Resources(
-            disk=settings.state_dir, network_capacity_mbit=settings.network_capacity_mbit
-        )
-        yield watching.sample_resources(controller, resources, clock=gateway.clock)
+        yield partial(watching.sample_resources, controller, resources, clock=clock)
         for variant in Variant:
-            yield watching.poll_metrics(
+            yield partial(
+                watching.poll_metrics,
                 controller,
                 gateway.probe,
                 variant,
-                clock=gateway.clock,
-                every_s=settings.monitoring_interval_ms / 1_000,
+                clock=clock,
+                every_s=poll_every_s,
             )
 
 

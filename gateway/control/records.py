@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from gateway.core import rollout
+from gateway.core.analysis import inputs_to_json
 from gateway.core.analysis import watch as watches
 from gateway.core.model import WEIGHT_ALL, Weight
 from gateway.errors import Fault, InvalidRequestError, RefusedError, StateUnreadableError
@@ -221,7 +222,7 @@ def decision(
                 "policy": before.plan.name,
                 "state": rollout.to_json(before.state),
                 "watch": watches.to_json(before.watch),
-                "inputs": asdict(inputs),
+                "inputs": inputs_to_json(inputs),
                 "event": None if event is None else {type(event).__name__: _order_figures(event)},
             }
         ),

@@ -9,7 +9,8 @@ again) is said once, not every time.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -18,7 +19,7 @@ from gateway.control.measurements import service_figures
 from gateway.control.workers import WorkerChanged
 from gateway.core.analysis import Metric
 from gateway.errors import InvalidRequestError, UnreachableError
-from gateway.ports import MeasurementDraft
+from gateway.ports import MeasurementDraft, Notice
 
 if TYPE_CHECKING:
     from gateway.control.controller import Controller
@@ -28,8 +29,37 @@ if TYPE_CHECKING:
     from gateway.ports import Clock, Probe
 
 RESOURCES_EVERY_S: Final = 5.0
+_AFTER_A_CRASH_S: Final = 1.0
+_TELL_AGAIN_US: Final = 600_000_000
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 _log = structlog.get_logger("watching")
+
+
+async def endure(loop: Loop, *, tell: Callable[[Notice], None], clock: Clock) -> None:
+    """Run a loop for good. A fault of ours in it pages and holds; it never takes traffic down."""
+    told_us = -_TELL_AGAIN_US
+    while True:
+        try:
+            await loop()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the traffic must go on
+            _log.exception("control_loop_failed", error=str(error))
+            if clock.now_us() - told_us >= _TELL_AGAIN_US:
+                told_us = clock.now_us()
+                tell(_fault_of_ours(error, told_us))
+        await asyncio.sleep(_AFTER_A_CRASH_S)
+
+
+def _fault_of_ours(error: Exception, at_us: int) -> Notice:
+    return Notice(
+        level="critical",
+        title="control_loop_failed",
+        text=f"The gateway's own control has a fault ({type(error).__name__}: {error}); traffic is "
+        "served as before, but it is not guarded while this lasts.",
+        at_us=at_us,
+        key="control_loop_failed",
+    )
 
 
 async def follow_workers(controller: Controller, workers: WorkerPool) -> None:

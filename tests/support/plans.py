@@ -40,6 +40,7 @@ def quick_plan(*, bake_s: int = 1, gates: tuple[Gate, ...] = (), **fairness: flo
                 "error-high", Severity.HIGH, Metric.ERROR_RATIO, Comparison.ABOVE, 0.05,
                 healthy_ratio=0.01,
             ),
+            Trigger("system-down", Severity.CRITICAL, Metric.SYSTEM_DOWN, Comparison.AT_LEAST, 1),
             Trigger("data-loss", Severity.CRITICAL, Metric.DATA_LOSS, Comparison.AT_LEAST, 1),
         ),
         limits=(),
