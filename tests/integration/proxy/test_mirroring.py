@@ -1,0 +1,147 @@
+"""Shadow requests: what they carry, and that they can do a client no harm."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.core.model import Outcome
+from tests.support.dataplane import (
+    UNREACHABLE,
+    Received,
+    RecordingUpstream,
+    data_plane,
+    routing,
+    unlimited,
+)
+
+SYNC = "/api/property-listings/sync"
+MIRRORED = {"mirror_to": "new", "mirror_rate": 1.0}
+
+
+def sync_answer(digest: str, body: bytes = b"{}", records: int = 3) -> bytes:
+    """What a sync answers, as far as the gateway looks at it."""
+    return (
+        "HTTP/1.1 200 OK\r\nSync-Id: 0000-id\r\nSync-Status: completed\r\n"
+        f"Sync-Digest: {digest}\r\nSync-Records: {records}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+async def until(condition) -> None:
+    """Wait for what happens after the answer."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_shadow_is_a_dry_run_of_the_same_bytes() -> None:
+    """It names the sync it shadows, carries no idempotency key, and is compared by digest."""
+    async with (
+        RecordingUpstream(sync_answer("aa")) as old,
+        RecordingUpstream(sync_answer("aa", b"other bytes")) as new,
+        data_plane(unlimited(old.url, new.url), routing(0, **MIRRORED)) as gateway,
+    ):
+        headers = {"Idempotency-Key": "k", "sync-dry-run": "false", "X-Mine": "1"}
+        del headers["Idempotency-Key"]
+        answered = await gateway.ask(SYNC, "POST", headers, b'{"mode":"full"}')
+        assert answered.headers["sync-system"] == "old"
+        await until(lambda: gateway.plane.mirror.tally.matched)
+        (shadow,) = new.requests
+        assert shadow.body == b'{"mode":"full"}'
+        assert shadow.header("sync-dry-run") == "true"
+        assert shadow.header("sync-shadow-of") == "0000-id"
+        assert shadow.header("idempotency-key") is None
+        assert shadow.header("x-mine") == "1"
+        assert shadow.header("x-request-id") == answered.headers["x-request-id"]
+        assert old.requests[0].header("sync-dry-run") == "false"
+        assert gateway.plane.mirror.tally.listings_matched == 3
+        assert gateway.runs == [("old", int(Outcome.OK)), ("new", int(Outcome.OK))]
+
+
+async def test_only_syncs_are_shadowed_and_only_when_routing_says_so() -> None:
+    """Reads and other writes are not; nothing is while the mirror is off."""
+    async with (
+        RecordingUpstream(sync_answer("aa")) as old,
+        RecordingUpstream(sync_answer("aa")) as new,
+        data_plane(unlimited(old.url, new.url), routing(0, **MIRRORED)) as gateway,
+    ):
+        await gateway.ask()
+        await gateway.ask("/api/property-listings/AA1", "PUT", body=b"{}")
+        gateway.plane.route(routing(0, 2))
+        await gateway.ask(SYNC, "POST", body=b"{}")
+        gateway.plane.route(routing(0, 3, mirror_to="new", mirror_rate=0.5))
+        for _ in range(10):
+            await gateway.ask(SYNC, "POST", body=b"{}")
+        await until(lambda: gateway.plane.mirror.in_flight == 0)
+        assert len(new.requests) == 5
+
+
+async def test_differences_are_handed_on_with_both_bodies() -> None:
+    """By status, by digest, and by bytes where there is no digest."""
+    found = []
+    plain = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+    for one, other in (
+        (sync_answer("aa"), sync_answer("bb")),
+        (sync_answer("aa", records=3), sync_answer("aa", records=2)),
+        (plain + b"x", plain + b"y"),
+        (plain + b"x", b"HTTP/1.1 422 No\r\nContent-Length: 1\r\n\r\nx"),
+    ):
+        async with (
+            RecordingUpstream(one) as old,
+            RecordingUpstream(other) as new,
+            data_plane(unlimited(old.url, new.url), routing(0, **MIRRORED)) as gateway,
+        ):
+            gateway.plane.mirror.on_difference = found.append
+            await gateway.ask(SYNC, "POST", body=b"{}")
+            await until(lambda g=gateway: g.plane.mirror.tally.differed)
+    assert [difference.statuses for difference in found] == [(200, 200)] * 3 + [(200, 422)]
+    assert found[0].digests == ("aa", "bb")
+    assert found[1].records == (3, 2)
+    assert found[2].bodies == ("eA==", "eQ==")
+
+
+async def test_a_dead_or_slow_mirror_costs_no_client_anything() -> None:
+    """Dead: counted against the canary. Slow: bounded, the rest dropped with a reason."""
+    async with (
+        RecordingUpstream(sync_answer("aa")) as old,
+        data_plane(unlimited(old.url, UNREACHABLE), routing(0, **MIRRORED)) as gateway,
+    ):
+        assert (await gateway.ask(SYNC, "POST", body=b"{}")).status == 200
+        await until(lambda: gateway.plane.mirror.tally.failed)
+        assert gateway.runs[-1] == ("new", int(Outcome.ERROR))
+
+    async def never(_: Received) -> bytes:
+        await asyncio.sleep(30)
+        return sync_answer("aa")
+
+    async with (
+        RecordingUpstream(sync_answer("aa")) as old,
+        RecordingUpstream(never) as new,
+        data_plane(
+            unlimited(
+                old.url, new.url, mirror_in_flight=2, mirror_queue=3, mirror_timeout_ms=100,
+            ),
+            routing(0, **MIRRORED),
+        ) as gateway,
+    ):  # fmt: skip
+        for _ in range(10):
+            assert (await gateway.ask(SYNC, "POST", body=b"{}")).status == 200
+        assert gateway.plane.mirror.in_flight <= 2
+        assert gateway.plane.mirror.dropped["queue_full"] >= 5
+        gateway.plane.route(routing(0, 2))
+        await until(lambda: not gateway.plane.mirror.queue and not gateway.plane.mirror.in_flight)
+        assert gateway.plane.mirror.queued_bytes == 0
+
+
+async def test_a_queue_is_bounded_in_bytes_too() -> None:
+    """One huge body does not take the place of memory for everything else."""
+    async with (
+        RecordingUpstream(sync_answer("aa")) as old,
+        RecordingUpstream(lambda _: asyncio.sleep(30, sync_answer("aa"))) as new,
+        data_plane(
+            unlimited(old.url, new.url, mirror_in_flight=1, mirror_queue_bytes=1000),
+            routing(0, **MIRRORED),
+        ) as gateway,
+    ):
+        for _ in range(3):
+            await gateway.ask(SYNC, "POST", body=b"x" * 900)
+        assert gateway.plane.mirror.dropped == {"queue_bytes_full": 1}
