@@ -28,18 +28,19 @@ REASON_MAX: Final = 500
 TEXT_MAX: Final = 2_000
 
 
-_VISIBLE: Final = re.compile(r"\S")
+_BREAKS: Final = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 _RFC3339: Final = re.compile(
     r"\A\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z"
 )
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def _one_line(value: str) -> str:
     """Refuse what cannot be seen; control characters must not reach a terminal or a log."""
-    if not _VISIBLE.search(value):
+    line = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub(" ", value)).strip()
+    if not line:
         raise ValueError("text that is not blank")
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(value.splitlines())).strip()
+    return line
 
 
 def _in_steps(value: float) -> float:
@@ -473,5 +474,9 @@ class Problem(Output):
     status: int
     detail: str
     fix: str | None = None
+    """What to do about it."""
+    code: str | None = None
+    detail_ja: str | None = None
+    fix_ja: str | None = None
     errors: list[Fault] | None = None
     gates: list[Gate] | None = None

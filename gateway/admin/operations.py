@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.admin import models, view
 from gateway.admin.auth import Caller, Scope
 from gateway.core.model import Variant
-from gateway.errors import ForbiddenError, RefusedError
+from gateway.errors import ForbiddenError, InvalidRequestError, RefusedError
 from gateway.ports import (
     Actor,
     Command,
@@ -79,16 +79,21 @@ class Operations:
     async def measure(self, measurement: models.Measured, *, by: Caller) -> models.Accepted:
         """Take in a figure that only somebody outside can know."""
         at_us = self._at_us(measurement.at)
-        await self._control.measure(
-            MeasurementDraft(
-                at_us=at_us,
-                metric=measurement.metric,
-                value=float(measurement.value),
-                variant=Variant(measurement.system.value) if measurement.system else None,
-                sample=measurement.sample,
-                source=f"api:{by.name}",
-            )
+        draft = MeasurementDraft(
+            at_us=at_us,
+            metric=measurement.metric,
+            value=float(measurement.value),
+            variant=Variant(measurement.system.value) if measurement.system else None,
+            sample=measurement.sample,
+            source=f"api:{by.name}",
         )
+        try:
+            await self._control.measure(draft)
+        except InvalidRequestError as error:
+            if {fault.where for fault in error.faults} == {"at"}:
+                # Well-formed, but not at this time of day: a conflict, not a malformed request.
+                raise RefusedError(error.message) from error
+            raise
         return models.Accepted(accepted=True, at=view.instant(at_us))
 
     async def report(self, report: models.UserReportIn, *, by: Caller) -> models.Accepted:

@@ -86,6 +86,7 @@ def problem(
     fix: str | None = None,
     errors: Sequence[Mapping[str, str]] | None = None,
     gates: Sequence[Gate] | None = None,
+    more: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Build the answer."""
@@ -101,6 +102,7 @@ def problem(
         body["errors"] = list(errors)
     if gates:
         body["gates"] = [gate.model_dump() for gate in gates]
+    body.update({key: value for key, value in (more or {}).items() if value})
     return Response(
         orjson.dumps(body), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {})
     )
@@ -139,7 +141,14 @@ def from_domain(_: Request, error: Exception) -> Response:
     fix = error.todo or None
     if isinstance(error, RefusedError):
         kind = "gates-not-passed" if error.gates else "refused"
-        return problem(409, kind, error.message, fix=fix, gates=gates_of(error.gates))
+        return problem(
+            409,
+            kind,
+            error.message,
+            fix=fix,
+            gates=gates_of(error.gates),
+            more={"code": error.code, "detail_ja": error.message_ja, "fix_ja": error.todo_ja},
+        )
     if isinstance(error, InvalidRequestError):
         errors = [
             {"field": fault.where, "expected": fault.expected or fault.problem}

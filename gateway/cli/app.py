@@ -23,6 +23,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+@app.callback()
+def everywhere(
+    *,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Admin address, http://host:port.")
+    ] = None,
+    token: Annotated[str | None, typer.Option("--token", help="Bearer token.")] = None,
+    lang: Annotated[str | None, typer.Option("--lang", help="ja or en.")] = None,
+) -> None:
+    """Move live traffic from an old service to a new one, watch it, and take it back."""
+    Session.preset = {"url": url, "token": token, "lang": lang}
+
+
 Url = Annotated[str | None, typer.Option("--url", help="Admin address, http://host:port.")]
 Token = Annotated[str | None, typer.Option("--token", help="Bearer token.")]
 Lang = Annotated[str | None, typer.Option("--lang", help="ja or en.")]

@@ -60,7 +60,7 @@ def run(session: Session) -> None:
 def _show(session: Session, check: Check) -> None:
     mark, style = _MARK[check.status]
     line = Text(f"{mark} ", style=style)
-    line.append(f"{check.name:<10}", style="bold")
+    line.append(f"{check.name:<11}", style="bold")
     line.append(check.detail)
     session.out.print(line)
     if check.fix:

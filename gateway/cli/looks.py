@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.cli.session import Session
 
 ROLLOUT: Final = "/api/v1/rollout"
-_PIPE_WIDTH: Final = 100
+_PIPE_WIDTH: Final = 120
 
 
 def status(session: Session) -> None:

@@ -22,6 +22,7 @@ State = dict[str, Any]
 
 NARROWEST: Final = 60
 _INDENT: Final = 5
+_NAMED: Final = 3
 _TALL: Final = 34
 """From this height on, an empty line parts the sections."""
 
@@ -147,7 +148,7 @@ def _weights(state: State, say: Texts, width: int) -> list[Text]:
 def _weight(label: str, percent: float, state: State, say: Texts, width: int) -> Text:
     line = Text(f"{label} ", style="bold", no_wrap=True)
     figure = Text(f" {percent:g} %", style="bold cyan")
-    if state["override"]:
+    if state["override"] and state["status"] in {"running", "paused"}:
         figure.append(f" ({say('by_hand')})", style="not bold dim")
     room = width - line.cell_len - figure.cell_len
     return line + figures.bar(percent / 100, room, "cyan") + figure
@@ -157,6 +158,10 @@ def _command(state: State, say: Texts) -> Text:
     if state["next_command"]:
         return Text(state["next_command"], style="bold green")
     text = Text(say("nothing_to_do"))
+    waits = [gate["name"] for gate in state["gates"] if gate["verdict"] != "pass"]
+    if waits:
+        names = ", ".join(waits[:_NAMED]) + (", …" if len(waits) > _NAMED else "")
+        text.append(f" · {say('waits_for', names=names)}")
     if state["bake_left_s"] and state["status"] == "running":
         text.append(f" · {say('bake_left', span=say.span(state['bake_left_s']))}")
     if state["next_phase"]:
@@ -310,7 +315,7 @@ def _events(state: State, say: Texts, width: int) -> list[Text]:
     for event in state["events"]:
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append(f"{figures.clock(event['at'])}  ", style="dim")
-        line.append(event["data"].get(say.language) or event["text"])
+        line.append(event["data"].get(f"text_{say.language}") or event["text"])
         line.truncate(width, overflow="ellipsis")
         lines.append(line)
     return [_heading(say("events")), *lines] if lines else []

@@ -12,7 +12,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import typer
 
@@ -34,9 +34,12 @@ class Exit(IntEnum):
     UNREACHABLE = 3
 
 
-@dataclass(slots=True)
+@dataclass
 class Session:
     """What every command needs, made when it is needed."""
+
+    preset: ClassVar[dict[str, str | None]] = {}
+    """What stood before the command's name; the command's own options win."""
 
     url: str | None = None
     token: str | None = None
@@ -44,6 +47,12 @@ class Session:
     as_json: bool = False
     _gateway: Gateway | None = field(default=None, init=False)
     _texts: Texts | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Take over what stood before the command's name."""
+        self.url = self.url or self.preset.get("url")
+        self.token = self.token or self.preset.get("token")
+        self.lang = self.lang or self.preset.get("lang")
 
     @property
     def say(self) -> Texts:
@@ -119,14 +128,13 @@ class Session:
 
     def _refused(self, answer: Answer) -> NoReturn:
         body = answer.body if isinstance(answer.body, dict) else {}
-        detail = str(body.get("detail") or f"HTTP {answer.status}")
-        fix = body.get("fix")
+        tail = "_ja" if self.say.language == "ja" else ""
+        told = body.get(f"detail{tail}") or body.get("detail")
+        detail = str(told or f"HTTP {answer.status}")
+        fix = body.get(f"fix{tail}") or body.get("fix")
         if answer.status == 401:  # noqa: PLR2004 - no valid token
             fix = self.say("no_token_fix")
         gates = body.get("gates") or []
-        reason = "reason_ja" if self.say.language == "ja" else "reason"
-        listed = "".join(
-            f"\n  {gate['name']}: {gate.get(reason) or gate['reason']}" for gate in gates
-        )
+        listed = "".join(f"\n  {gate['name']}: {gate[f'reason{tail}']}" for gate in gates)
         code = Exit.USAGE if answer.status in {400, 422} else Exit.REFUSED
         self.fail(code, self.say("refused", detail=detail) + listed, fix=fix, problem=body)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.admin.dashboard.words import Words
     from gateway.admin.models import Decision, EvidenceBar, Gate, Rollout, SystemFigures
 
+_BY_HAND = {Status.RUNNING, Status.PAUSED}
 _MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
 
 
@@ -119,7 +120,11 @@ def _weights(state: Rollout, say: Words) -> str:
         shares = [("to_new", state.write_weight_percent)]
     else:
         shares = [("reads", state.read_weight_percent), ("writes", state.write_weight_percent)]
-    note = f' <span class="dim">({_e(say("by_hand"))})</span>' if state.override else ""
+    note = (
+        f' <span class="dim">({_e(say("by_hand"))})</span>'
+        if state.override and state.status in _BY_HAND
+        else ""
+    )
     return "".join(
         f'<div class="weight"><span>{_e(say(key))}</span><progress max="100" value="{share:g}" '
         f'aria-label="{_e(say(key))}">{share:g} %</progress>'
@@ -231,7 +236,11 @@ def _events(state: Rollout, say: Words) -> str:
     if not state.events:
         return ""
     rows = [
-        _cells((f"{event.at:%H:%M:%S}", "dim"), (event.text, "r"), (event.kind, "dim"))
+        _cells(
+            (f"{event.at:%H:%M:%S}", "dim"),
+            (str(event.data.get(f"text_{say.language}") or event.text), "r"),
+            (event.kind, "dim"),
+        )
         for event in state.events
     ]
     return f"<h2>{_e(say('events'))}</h2>{_table((), rows)}"

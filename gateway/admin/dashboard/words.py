@@ -14,7 +14,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "completed": ("Completed", "完了"),
     "phase": ("phase", "フェーズ"),
     "do": ("Run", "実行"),
-    "nothing": ("Nothing to do; it goes on by itself.", "操作は不要です。自動で進みます。"),
+    "nothing": ("Nothing to do now.", "今は操作不要です。"),
     "to_new": ("to new", "新システムへ"),
     "reads": ("reads to new", "読取を新へ"),
     "writes": ("writes to new", "書込を新へ"),
