@@ -159,4 +159,7 @@ def _advice(said: Complaint) -> str:
         return "check SUPABASE_SERVICE_ROLE_KEY (and SUPABASE_ANON_KEY): wrong project, or expired"
     if said.code.startswith(("PGRST20", "42")):
         return "run `syncgate migrate`; if it has run, reload PostgREST's schema cache"
-    return "check SUPABASE_URL or SUPABASE_REST_URL: is it PostgREST that answers there?"
+    return (
+        "check SUPABASE_URL or SUPABASE_REST_URL: is it PostgREST that answers there,"
+        " and has `syncgate migrate` run?"
+    )

@@ -89,6 +89,8 @@ class PostgresStore:
         # None until the first connection showed whether we may step down to the role sync_old.
         self._identify: sql.SQL = statements.IDENTIFY
         self._opened = False
+        # Before the first use and after a loss we ask the server ourselves: the pool only waits.
+        self._alive = False
         self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             database_url,
             connection_class=cast("type[_Connection]", psycopg.AsyncConnection),
@@ -169,15 +171,6 @@ class PostgresStore:
 
     async def check(self) -> None:
         """Connect, and look at the tables with the rights we write with."""
-        if not self._pool.get_stats().get("pool_available"):
-            # Asking the pool would only wait; a connection of our own says why there is none.
-            try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._database_url, connect_timeout=CONNECT_TIMEOUT_S
-                ):
-                    pass
-            except psycopg.Error as exc:
-                raise explain(exc, self._database_url) from exc
         await self._read(PROOF_WORKSPACE, statements.CHECK, ())
 
     async def prove_dry_run(self) -> DryRunProof:
@@ -314,6 +307,8 @@ class PostgresStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[_Connection]:
         """Lend one connection; what breaks on the way becomes the port's words."""
+        if not self._alive:
+            await self._reach()
         if not self._opened:
             await self.open()
         try:
@@ -325,31 +320,29 @@ class PostgresStore:
                         raise _ConnectionLost(translate(exc).detail) from exc
                     raise
         except _ConnectionLost:
+            self._alive = False
             # Its idle siblings most likely died with it: weed them out before the next attempt.
             await self._pool.check()
             raise
         except (PoolTimeout, TooManyRequests) as exc:
-            raise await self._why_no_connection() from exc
-
-    async def _why_no_connection(self) -> StoreUnavailable | StoreRefused:
-        """Say whether the pool is full or the server is gone; the pool itself does not."""
-        stats = self._pool.get_stats()
-        if stats.get("pool_size", 0) >= stats.get("pool_max", 1):
-            return StoreUnavailable(
+            self._alive = False
+            stats = self._pool.get_stats()
+            raise StoreUnavailable(
                 f"no connection came free in {_POOL_WAIT_S:g} s: total {stats.get('pool_size')},"
                 f" idle {stats.get('pool_available')}, waiting {stats.get('requests_waiting')};"
                 " raise DB_POOL_MAX or look for slow transactions",
                 retry_after_s=1,
-            )
+            ) from exc
+
+    async def _reach(self) -> None:
+        """Connect once outside the pool: it fails at once, and says why."""
         try:
             async with await psycopg.AsyncConnection.connect(
                 self._database_url, connect_timeout=CONNECT_TIMEOUT_S
             ):
-                return StoreUnavailable("the connection pool is still filling; try again")
+                self._alive = True
         except psycopg.Error as exc:
-            why = explain(exc, self._database_url)
-            assert isinstance(why, (StoreUnavailable, StoreRefused))
-            return why
+            raise explain(exc, self._database_url) from exc
 
     async def _configure(self, connection: _Connection) -> None:
         """Prepare a new connection: exact JSON numbers, and the role if we may have it."""

@@ -1,7 +1,7 @@
 """
 One contract, every store.
 
-The old one on PostgreSQL, the new one on the real PostgREST and on the stand-in, all on one database,
+The old one on PostgreSQL, the new one on the real PostgREST and on the stand-in, on one database,
 each test in a workspace of its own.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from listings.store import ListingStore, UpsertResult
     from tests.support.servers import Database, PostgrestFactory
 
+# Port 1 is nobody's.
+NOWHERE_SQL = "postgresql://nobody@127.0.0.1:1/nothing"
+NOWHERE_HTTP = "http://127.0.0.1:1"
 KINDS = ("old", "new-real", "new-standin")
 _workspaces = itertools.count(1)
 
@@ -113,25 +117,48 @@ def assert_continuous(entries: Sequence[dict[str, Any]]) -> None:
         last[number] = entry["after"]
 
 
+async def _no_sleep(_seconds: float) -> None:
+    """Repeats are what is tested, not the waiting between them."""
+
+
 @pytest_asyncio.fixture
-async def open_store(
-    module_database: Database, module_postgrest: PostgrestFactory
+async def make_store(
+    module_postgrest: PostgrestFactory,
 ) -> AsyncIterator[Callable[..., Any]]:
-    """Opens a store of a kind on the file's database; closes them all at the end."""
+    """Makes a store of a kind on a database ("-gone": where nobody listens), closed at the end."""
     opened: list[ListingStore] = []
 
-    async def open_(kind: str, *, world: World | None = None, **changes: Any) -> ListingStore:
-        if kind == "old":
-            store = PostgresStore(module_database.url, pool=PoolSize(1, 4))
+    async def make(
+        kind: str, database: Database, *, world: World | None = None, **changes: Any
+    ) -> ListingStore:
+        system, _, server_kind = kind.partition("-")
+        if system == "old":
+            url = database.url if server_kind != "gone" else NOWHERE_SQL
+            store: ListingStore = PostgresStore(url, pool=PoolSize(1, 4))
+        elif server_kind == "gone":
+            settings = RestSettings(NOWHERE_HTTP, "key", "Bearer key", 100, 0, 1000)
+            store = RestStore(settings, world=World(sleep=_no_sleep))
         else:
-            server = module_postgrest(module_database, kind=kind.partition("-")[2])
+            server = module_postgrest(database, kind=server_kind)
             store = RestStore(rest_settings(server, **changes), world=world)
         opened.append(store)
         return store
 
-    yield open_
+    yield make
     for store in opened:
         await store.close()
+
+
+@pytest.fixture
+def open_store(make_store: Callable[..., Any], module_database: Database) -> Callable[..., Any]:
+    """Makes stores on the file's database."""
+    return partial(_make_on, make_store, module_database)
+
+
+async def _make_on(
+    make: Callable[..., Any], database: Database, kind: str, **changes: Any
+) -> ListingStore:
+    return await make(kind, database, **changes)
 
 
 @pytest.fixture

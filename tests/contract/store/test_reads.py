@@ -1,0 +1,143 @@
+"""What every store promises about reads, the history and its own state."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from listings.errors import StoreRefused, StoreUnavailable
+from listings.store import RecordError, SyncRun, SyncStatus
+from tests.contract.store.conftest import Harness, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.servers import Database
+
+START = datetime(2026, 4, 1, 3, 0, 0, 123456, tzinfo=UTC)
+
+
+def run(harness: Harness, minute: int, **changes: Any) -> SyncRun:
+    """A run that started so many minutes after the first."""
+    given: dict[str, Any] = {
+        "sync_id": uuid4(),
+        "workspace_id": harness.workspace,
+        "mode": "push",
+        "status": SyncStatus.RUNNING,
+        "started_at": START + timedelta(minutes=minute),
+        **changes,
+    }
+    return SyncRun(**given)
+
+
+async def test_unknown_is_none(under_test: Harness) -> None:
+    """What is not there is None or empty, not an error."""
+    assert await under_test.store.get(under_test.workspace, "nope") is None
+    assert await under_test.store.find_run(under_test.workspace, uuid4()) is None
+    assert list(await under_test.store.page(under_test.workspace)) == []
+    assert await under_test.store.property_numbers(under_test.workspace) == frozenset()
+    assert list(await under_test.store.runs(under_test.workspace)) == []
+
+
+async def test_workspaces_do_not_see_each_other(under_test: Harness) -> None:
+    """The same number in two workspaces is two listings; neither read nor write crosses over."""
+    other = Harness(under_test.store, under_test.database, f"{under_test.workspace}-b")
+    await under_test.write(listing("a", title="mine"))
+    await other.write(listing("a", title="theirs"), listing("b"))
+    assert (await under_test.store.get(under_test.workspace, "a")).fields["title"] == "mine"
+    assert set(await under_test.standing()) == {"a"}
+    assert await other.store.property_numbers(other.workspace) == {"a", "b"}
+
+
+async def test_pages_are_whole_and_ordered(under_test: Harness) -> None:
+    """Walking by key gives every listing once, while rows behind and before are added."""
+    await under_test.write(*(listing(f"p{i:03}") for i in range(0, 100, 2)))
+    walked: list[str] = []
+    after = None
+    while page := await under_test.store.page(under_test.workspace, after=after, limit=9):
+        assert len(page) <= 9
+        walked += [row.property_number for row in page]
+        after = walked[-1]
+        await under_test.write(listing("p000-late"), listing(f"{after}-next"))
+    assert walked == sorted(set(walked))
+    assert {f"p{i:03}" for i in range(0, 100, 2)} <= set(walked)
+
+
+async def test_a_run_is_kept_from_start_to_end(under_test: Harness) -> None:
+    """A run recorded twice is one row with its last state, errors and counts exact."""
+    first = run(under_test, 0, total=3)
+    await under_test.store.record_run(first)
+    assert await under_test.store.find_run(under_test.workspace, first.sync_id) == first
+    done = run(
+        under_test, 0, sync_id=first.sync_id, status=SyncStatus.PARTIAL,
+        completed_at=START + timedelta(seconds=5), total=3, success=1, failed=1, skipped=1,
+        errors=(('7"号', RecordError("23514", "price_yen: 値")),),
+    )  # fmt: skip
+    await under_test.store.record_run(done)
+    assert await under_test.store.find_run(under_test.workspace, first.sync_id) == done
+    assert list(await under_test.store.runs(under_test.workspace)) == [done]
+
+
+async def test_history_is_newest_first_and_paged(under_test: Harness) -> None:
+    """Runs come newest first; `before` continues where the last page ended."""
+    runs = [run(under_test, minute) for minute in range(5)]
+    for each in (runs[3], runs[0], runs[4], runs[1], runs[2]):
+        await under_test.store.record_run(each)
+    store, workspace = under_test.store, under_test.workspace
+    page = await store.runs(workspace, limit=2)
+    assert list(page) == [runs[4], runs[3]]
+    rest = await store.runs(workspace, limit=9, before=page[-1].started_at)
+    assert list(rest) == [runs[2], runs[1], runs[0]]
+
+
+async def test_state_follows_the_newest_run(under_test: Harness) -> None:
+    """`sync_state` shows the newest run, also when an older one reports late."""
+    new, old = run(under_test, 9, status=SyncStatus.COMPLETED, total=7), run(under_test, 1)
+    await under_test.store.record_run(new)
+    await under_test.store.record_run(old)
+    state = under_test.database.fetch(
+        "SELECT system, last_sync_id, status, last_total FROM sync_state WHERE workspace_id = %s",
+        under_test.workspace,
+    )
+    assert state == [(under_test.system, new.sync_id, "completed", 7)]
+
+
+async def test_check_passes_and_figures_are_there(under_test: Harness) -> None:
+    """A store that can serve says so, and gives its own figures."""
+    await under_test.store.check()
+    await under_test.store.check()
+    gauges = under_test.store.gauges()
+    assert gauges
+    assert all(value >= 0 for value in gauges.values())
+
+
+async def test_a_missing_migration_is_refused_with_advice(
+    empty_database: Database, make_store: Callable[..., Any]
+) -> None:
+    """On a database without tables, check and write say what to run."""
+    for kind in ("old", "new-real", "new-standin"):
+        store = await make_store(kind, empty_database)
+        with pytest.raises(StoreRefused, match="syncgate migrate"):
+            await store.check()
+        with pytest.raises(StoreRefused, match="syncgate migrate"):
+            await store.upsert([listing("a")], Harness(store, empty_database, "x").context())
+
+
+async def test_a_store_that_is_gone_is_unavailable(
+    database: Database, make_store: Callable[..., Any]
+) -> None:
+    """Nobody there: StoreUnavailable with what to look at, for reads, writes and dry runs."""
+    for kind in ("old-gone", "new-gone"):
+        store = await make_store(kind, database)
+        harness = Harness(store, database, "x")
+        for work in (
+            store.check(),
+            harness.write(listing("a")),
+            harness.write(listing("a"), dry_run=True),
+            store.get("x", "a"),
+        ):
+            with pytest.raises(StoreUnavailable, match=r"nothing (answers|listens)"):
+                await work
