@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> int:
 
         return up()
     if arguments == ["demo"]:
-        from ops.devstack.demo import demo  # noqa: PLC0415 - as above
+        from ops.devstack.demo.story import demo  # noqa: PLC0415 - as above
 
         return demo()
     sys.stderr.write(f"{_USAGE}\n")
