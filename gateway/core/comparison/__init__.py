@@ -1,0 +1,49 @@
+"""
+Two systems' results side by side: what differs, why, how often, and how sure that is.
+
+`compare` opens two JSON values, `match_records` two sync answers; `Rules` say what people have
+decided about paths; `MatchRate`, `separate` and `Reservoir` turn many comparisons into what a gate
+and a person can use.
+"""
+
+from gateway.core.comparison.differences import (
+    EQUAL,
+    RepeatedKeys,
+    compare,
+    object_of,
+    same,
+)
+from gateway.core.comparison.paths import parsed, spelled
+from gateway.core.comparison.rate import Finding, MatchRate, agrees, percent, score, separate
+from gateway.core.comparison.records import RecordsMatch, match_records
+from gateway.core.comparison.reservoir import Reservoir
+from gateway.core.comparison.rules import Effect, Rule, Rules
+from gateway.core.comparison.words import Cause, Comparison, Difference, Kind, Scalar, Signature
+
+__all__ = [
+    "EQUAL",
+    "Cause",
+    "Comparison",
+    "Difference",
+    "Effect",
+    "Finding",
+    "Kind",
+    "MatchRate",
+    "RecordsMatch",
+    "RepeatedKeys",
+    "Reservoir",
+    "Rule",
+    "Rules",
+    "Scalar",
+    "Signature",
+    "agrees",
+    "compare",
+    "match_records",
+    "object_of",
+    "parsed",
+    "percent",
+    "same",
+    "score",
+    "separate",
+    "spelled",
+]

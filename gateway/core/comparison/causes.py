@@ -1,0 +1,208 @@
+"""
+Two values that differ: in what way, and why, as far as the two alone tell.
+
+The order of the questions is the order of harmlessness: is it the same thing written differently
+(full-width digits, another offset for the same instant, 1 and 1.0)? Is it the same thing cut
+shorter? Is it off by what a wrong time zone is off by? Did both systems make it up, like ids?
+Whatever is left is real, and so is whatever is doubtful: a cause that excuses must be plain to see.
+Only kind FORMAT is harmless by itself; every other cause is a word that helps people, and counts.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Final
+from unicodedata import normalize
+
+from gateway.core.comparison.words import Cause, Kind
+
+Finding = tuple[Kind, Cause]
+
+_SAME_INSTANT: Final = (Kind.FORMAT, Cause.TIME_ZONE)
+_SAME: Final = (Kind.FORMAT, Cause.FORMAT_ONLY)
+_REAL: Final = (Kind.VALUE, Cause.REAL)
+
+FLOAT_NOISE_RATIO: Final = 1e-9
+ROUNDING_RATIO: Final = 0.01
+"""A rounded number is near the long one; 0.4 and 0 are no rounding of one another."""
+EXACT_INTEGER: Final = 2**53
+WIDEST_OFFSET: Final = timedelta(hours=14)
+ONE_SECOND: Final = timedelta(seconds=1)
+OFFSET_STEP: Final = timedelta(minutes=15)
+STAMPED_TOGETHER: Final = timedelta(seconds=60)
+"""Two systems that each write down "now" for one request are not further apart."""
+TEXT_LOOKED_AT: Final = 4096
+"""Longer texts are not normalised: they would cost more than the answer is worth."""
+
+_INSTANT: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))? ?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+)
+_DATE: Final = re.compile(r"(\d{4})[-/.年](\d\d?)[-/.月](\d\d?)日?", re.ASCII)
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d*)(?:\.\d+)?", re.ASCII)
+_DASHES: Final = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u301c": "~"}
+)
+"""Hyphens, dashes, the minus sign and the wave dash, which compatibility leaves apart."""
+_MADE_UP: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}",
+    re.ASCII | re.IGNORECASE,
+)
+"""UUIDs and ULIDs. Bare hexadecimal may be a digest, and digests that differ are real."""
+
+
+def classify(left: object, right: object) -> Finding:
+    """Give kind and cause of two unequal values, not both objects or both lists."""
+    if isinstance(left, str) and isinstance(right, str):
+        return _texts(left, right)
+    if _is_number(left) and _is_number(right):
+        return _numbers(left, right)  # type: ignore[arg-type]  # both are numbers, see above
+    if type(left) is type(right):
+        return _REAL
+    return Kind.TYPE, _cause_across_types(left, right)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int or type(value) is float
+
+
+def _numbers(left: float, right: float) -> Finding:
+    if left == right:
+        return _SAME
+    both_exact = isinstance(left, int) and isinstance(right, int)
+    largest = max(abs(left), abs(right))
+    if both_exact and largest <= EXACT_INTEGER:
+        return _REAL
+    try:
+        apart = abs(left - right) / largest
+    except OverflowError:  # an integer beyond every float
+        return _REAL
+    if apart <= FLOAT_NOISE_RATIO:
+        return Kind.VALUE, Cause.PRECISION
+    if apart <= ROUNDING_RATIO and _is_cut(repr(left), repr(right)):
+        return Kind.VALUE, Cause.PRECISION
+    return _REAL
+
+
+def _is_cut(one: str, other: str) -> bool:
+    """Tell whether one number is the other, rounded or cut to fewer decimals."""
+    short, long = sorted((one, other), key=_decimals)
+    places = _decimals(short)
+    if places == _decimals(long) or "e" in one + other:
+        return False
+    whole, _, fraction = long.partition(".")
+    cut = f"{whole}.{fraction[:places]}" if places else whole
+    return float(short) in (round(float(long), places), float(cut))
+
+
+def _decimals(number: str) -> int:
+    return len(number.partition(".")[2].rstrip("0"))
+
+
+def _texts(left: str, right: str) -> Finding:
+    if len(left) > TEXT_LOOKED_AT or len(right) > TEXT_LOOKED_AT:
+        return _REAL
+    left, right = _plain(left), _plain(right)
+    if left == right:
+        return _SAME
+    if left[:1].isascii() and right[:1].isascii():
+        for read in (_as_instants, _as_days, _as_numbers, _as_made_up):
+            finding = read(left, right)
+            if finding is not None:
+                return finding
+    return _REAL
+
+
+def _plain(text: str) -> str:
+    """Write a text the one way: compatible characters and dashes unified, spaces single."""
+    if not text.isascii():
+        text = normalize("NFKC", text).translate(_DASHES)
+    return " ".join(text.split())
+
+
+def _as_days(left: str, right: str) -> Finding | None:
+    """Compare dates, midnights included; there is nothing to say when they differ."""
+    day = _day(left)
+    return _SAME if day is not None and day == _day(right) else None
+
+
+def _day(text: str) -> tuple[int, ...] | None:
+    instant = _INSTANT.fullmatch(text)
+    if instant and not instant[2].strip("0:") and not (instant[3] or "").strip("0"):
+        text = instant[1]
+    date = _DATE.fullmatch(text)
+    return tuple(map(int, date.groups())) if date else None
+
+
+def _as_numbers(left: str, right: str) -> Finding | None:
+    if _NUMBER.fullmatch(left) and _NUMBER.fullmatch(right):
+        return _numbers(_number(left), _number(right))
+    return None
+
+
+def _number(text: str) -> float:
+    bare = text.replace(",", "")
+    return float(bare) if "." in bare else int(bare)
+
+
+def _as_made_up(left: str, right: str) -> Finding | None:
+    if not (_MADE_UP.fullmatch(left) and _MADE_UP.fullmatch(right)):
+        return None
+    return _SAME if left.lower() == right.lower() else (Kind.VALUE, Cause.GENERATED)
+
+
+def _as_instants(left: str, right: str) -> Finding | None:
+    one, other = _INSTANT.fullmatch(left), _INSTANT.fullmatch(right)
+    here, there = _instant(one), _instant(other)
+    if one is None or other is None or here is None or there is None:
+        return None
+    if (here.tzinfo is None) != (there.tzinfo is None):
+        # The same clock face, once without a zone: the same instant or not, nobody can say.
+        same_face = here.replace(tzinfo=None) == there.replace(tzinfo=None)
+        return (Kind.VALUE, Cause.TIME_ZONE) if same_face else _REAL
+    apart = abs(here - there)
+    if not apart:
+        return _SAME_INSTANT if here.utcoffset() != there.utcoffset() else _SAME
+    if apart < ONE_SECOND and _is_cut(f"0.{one[3] or ''}", f"0.{other[3] or ''}"):
+        return Kind.VALUE, Cause.PRECISION
+    return Kind.VALUE, _cause_apart(apart)
+
+
+def _cause_apart(apart: timedelta) -> Cause:
+    if apart <= STAMPED_TOGETHER:
+        return Cause.GENERATED
+    if apart <= WIDEST_OFFSET and not apart % OFFSET_STEP:
+        return Cause.TIME_ZONE
+    return Cause.REAL
+
+
+def _instant(found: re.Match[str] | None) -> datetime | None:
+    if found is None:
+        return None
+    date, time, fraction, zone = found.groups()
+    zone = (zone or "").replace("Z", "+00:00")
+    time = time if len(time) == len("00:00:00") else f"{time}:00"
+    try:
+        return datetime.fromisoformat(f"{date}T{time}.{(fraction or '0')[:6]:0<6}{zone}")
+    except ValueError:
+        return None
+
+
+def _cause_across_types(left: object, right: object) -> Cause:
+    if left is None or right is None:
+        other = right if left is None else left
+        return Cause.NULL_AGAINST_ABSENT if other in ("", [], {}) else Cause.REAL
+    if isinstance(left, str) or isinstance(right, str):
+        text, other = (left, right) if isinstance(left, str) else (right, left)
+        same = _says(_plain(str(text)[:TEXT_LOOKED_AT]), other)
+    else:
+        # true against 1; a list against an object is the same as nothing.
+        same = isinstance(left, bool | int | float) and left == right
+    return Cause.FORMAT_ONLY if same else Cause.REAL
+
+
+def _says(text: str, value: object) -> bool:
+    """Tell whether a text is the number or truth value, written as text."""
+    if isinstance(value, bool):
+        return text.lower() == str(value).lower()
+    return bool(_is_number(value) and _NUMBER.fullmatch(text) and _number(text) == value)

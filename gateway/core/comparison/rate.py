@@ -1,0 +1,139 @@
+"""
+How much agrees, how sure that is, and which differences are only noise.
+
+**The rate.** "99.3 % agree" of 140 listings and of 14,210 are two different statements, so the rate
+comes with the bound that holds with 99 % confidence (exact, `gateway.core.proportion`), and gates
+use the bound. The bound takes listings as independent; a fault that strikes whole syncs makes it
+too sure.
+
+**Noise.** Some differences are found between the baseline and itself: values made anew by every
+answer. A control, the baseline asked twice, shows how often. Noise is learnt per field, kind and
+cause, so that in a field that always differs by a generated value a *missing* one still stands out;
+and it is taken away only where the canary differs no more often than the control, by Fisher's test.
+A field that is noisy in 5 % of the controls and differs in 9 % of the comparisons is shown, with
+the difference of the two as what is real. Without a control nothing is noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor
+from typing import TYPE_CHECKING, Final
+
+from gateway.core import proportion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gateway.core.comparison.rules import Rules
+    from gateway.core.comparison.words import Comparison, Signature
+
+CONFIDENCE: Final = 0.99
+NOISE_SIGNIFICANCE: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRate:
+    """So many of so many agree."""
+
+    matched: int
+    compared: int
+
+    @property
+    def rate(self) -> float | None:
+        """The share that agrees; None when nothing was compared."""
+        return self.matched / self.compared if self.compared else None
+
+    def lower_bound(self, confidence: float = CONFIDENCE) -> float:
+        """Bound the share that agrees from below, one-sided; 0 when nothing is known."""
+        return proportion.lower_bound(self.matched, self.compared, confidence=confidence)
+
+    def __add__(self, other: MatchRate) -> MatchRate:
+        return MatchRate(self.matched + other.matched, self.compared + other.compared)
+
+    def sentence(self, confidence: float = CONFIDENCE) -> str:
+        """Say it to people, promising nothing that rounding up would add."""
+        if self.rate is None:
+            return "nothing was compared yet"
+        return (
+            f"{percent(self.rate)} of {self.compared:,} listings agree "
+            f"(at least {percent(self.lower_bound(confidence))} "
+            f"with {confidence * 100:g} % confidence)"
+        )
+
+
+def percent(share: float) -> str:
+    """Write a share with one decimal, cut, not rounded: 99.96 % is not 100 %."""
+    tenths = floor(share * 1000 + 1e-9)
+    return f"{tenths // 10}.{tenths % 10} %" if tenths % 10 else f"{tenths // 10} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One signature's count, against what the control lets expect."""
+
+    signature: Signature
+    count: int
+    expected: float
+    """How many of them the control explains."""
+    significance: float
+    """How probable so many are if they were noise."""
+    noise: bool
+
+    @property
+    def excess(self) -> float:
+        """What noise does not explain."""
+        return 0.0 if self.noise else max(0.0, self.count - self.expected)
+
+
+def separate(
+    counts: Mapping[Signature, int],
+    compared: int,
+    control: Mapping[Signature, int],
+    controlled: int,
+    *,
+    alpha: float = NOISE_SIGNIFICANCE,
+) -> tuple[Finding, ...]:
+    """
+    Tell noise from change; the largest excess comes first.
+
+    `counts` and `control` say in how many of `compared` listings, and of `controlled` repetitions
+    against the baseline itself, each signature was found.
+    """
+    findings = []
+    for signature, count in counts.items():
+        seen = control.get(signature, 0)
+        significance = proportion.worse(count, compared, seen, controlled) if controlled else 0.0
+        findings.append(
+            Finding(
+                signature=signature,
+                count=count,
+                expected=compared * seen / controlled if controlled else 0.0,
+                significance=significance,
+                noise=seen > 0 and significance > alpha,
+            )
+        )
+    return tuple(
+        sorted(findings, key=lambda found: (-found.excess, -found.count, found.signature[0]))
+    )
+
+
+def agrees(comparison: Comparison, rules: Rules, noise: frozenset[Signature] = frozenset()) -> bool:
+    """Tell whether a listing counts as agreeing; one whose differences were cut off does not."""
+    if any(rules.counts(difference, noise) for difference in comparison.differences):
+        return False
+    return not comparison.truncated
+
+
+def score(
+    equal: int,
+    differing: Iterable[Comparison],
+    rules: Rules,
+    noise: frozenset[Signature] = frozenset(),
+) -> MatchRate:
+    """Rate a history anew: `equal` listings without a difference, the others as kept."""
+    matched = compared = equal
+    for comparison in differing:
+        compared += 1
+        matched += agrees(comparison, rules, noise)
+    return MatchRate(matched, compared)
