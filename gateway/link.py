@@ -10,7 +10,7 @@ closes ends the worker.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -145,7 +145,9 @@ _KINDS: Final[dict[str, type[Any]]] = {
 
 def encode(message: Message) -> bytes:
     """One line, newline included."""
-    return orjson.dumps({"kind": type(message).__name__, **asdict(message)}) + b"\n"
+    # orjson reads nested dataclasses by itself, a hundred times faster than `asdict`.
+    fields = {field: getattr(message, field) for field in message.__slots__}
+    return orjson.dumps({"kind": type(message).__name__, **fields}) + b"\n"
 
 
 def decode(line: bytes) -> Message:

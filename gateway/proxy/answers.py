@@ -9,7 +9,8 @@ definition. Hop-by-hop fields stop here; the client's side adds its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,8 @@ _HOP_BY_HOP: Final = frozenset(
 )  # fmt: skip
 
 
-class AnswerHead(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
     """A head that may be passed on: `forward` is status line and fields, each with its line end.
 
     `length` is `CHUNKED`, `EMPTY` (no body by definition) or bytes; with a length, the field that

@@ -18,7 +18,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.breaker import Permit
-from gateway.core.model import Access, Outcome
+from gateway.core.model import Outcome
 from gateway.proxy.guard import CHUNKED, NO_BODY
 from gateway.proxy.problems import limited, problem, unavailable
 from gateway.proxy.upstream import Failure
@@ -35,6 +35,10 @@ _SECOND_US: Final = 1_000_000
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
 _DEFAULT_RETRY_AFTER_S: Final = 1
+_OK: Final = int(Outcome.OK)
+_ERROR: Final = int(Outcome.ERROR)
+_REJECTED: Final = int(Outcome.REJECTED)
+_IGNORED: Final = int(Outcome.IGNORED)
 
 
 class Exchange:
@@ -50,12 +54,9 @@ class Exchange:
         self.client: ClientConnection | None = client
         self.head = head
         self.body = body
-        self.to_head = head.method == b"HEAD"
-        self.request_id = head.request_id or plane.request_id()
+        self.to_head = head.is_head
         self.retried = False
         self.forced = False
-        self.deadline_us = 0
-        self.request_head = b""
 
     # --- out ---
 
@@ -63,18 +64,16 @@ class Exchange:
         """Admit, assign and send."""
         plane, head = self.plane, self.head
         now_us = self.started_us = monotonic_ns() // 1000
+        self.request_id = head.request_id or plane.request_id()
         refusal = self._limit(now_us)
         if refusal is not None:
             self._reply(refusal)
             return
         plane.in_flight += 1
         plane.earn_retry()
-        settings = plane.settings
-        timeout_ms = (
-            settings.read_timeout_ms if head.access is Access.READ else settings.sync_timeout_ms
-        )
-        self.deadline_us = now_us + timeout_ms * 1000
-        self.forced = head.forced is not None and plane.may_force(head)
+        self.deadline_us = now_us + (plane.read_us if head.is_read else plane.write_us)
+        if head.forced is not None:
+            self.forced = plane.may_force(head)
         self._send(plane.assign(head), now_us)
 
     def _limit(self, now_us: int) -> Answer | None:
@@ -123,18 +122,21 @@ class Exchange:
         side.pool.submit(self)
 
     def _write_head(self, side: Side) -> None:
-        head, client = self.head, self.client
+        head, client, identity = self.head, self.client, self.request_id
+        if head.request_id is not None or head.traceparent is not None:
+            trace = head.traceparent or _trace(self.plane.request_id())
+        else:
+            trace = _trace(identity)
         self.request_head = b"".join(
             (
                 head.forward,
                 side.pool.host_line,
-                b"Content-Length: %d\r\n" % len(self.body) if head.length != NO_BODY else b"",
+                b"" if head.length == NO_BODY else b"Content-Length: %d\r\n" % len(self.body),
                 b"X-Request-Id: ",
-                self.request_id,
+                identity,
                 b"\r\ntraceparent: ",
-                head.traceparent or self.plane.traceparent(self.request_id),
-                client.forwarded if client is not None else b"\r\n",
-                b"X-Forwarded-Host: %b\r\n\r\n" % head.host if head.host else b"\r\n",
+                trace,
+                b"\r\n\r\n" if client is None else client.forwarded,
             )
         )
 
@@ -142,14 +144,14 @@ class Exchange:
         """Go on without a side whose breaker is open."""
         if side.is_canary and not self.forced:
             # Nothing was asked, so nothing was learnt; the open breaker itself is told of.
-            self._fall_back(side, "breaker_open", now_us, Outcome.IGNORED)
+            self._fall_back(side, "breaker_open", now_us, _IGNORED)
             return
-        self.plane.record(side, Outcome.IGNORED, now_us, 0)
+        self.plane.record(side, _IGNORED, now_us, 0)
         retry_after_s = max(1, -(-(rejected.retry_after_us or 0) // _SECOND_US))
         self._leave()
         self._reply(unavailable("The system behind the gateway is failing.", retry_after_s))
 
-    def _fall_back(self, side: Side, reason: str, now_us: int, outcome: Outcome) -> None:
+    def _fall_back(self, side: Side, reason: str, now_us: int, outcome: int) -> None:
         """Let the baseline serve what the canary could not; a failure counts against the canary."""
         side.fallbacks += 1
         side.failures[reason] = side.failures.get(reason, 0) + 1
@@ -161,20 +163,16 @@ class Exchange:
     def answered(self, answer: AnswerHead, body: bytes) -> None:
         """Take the upstream's answer: record it, hand it to the client."""
         now_us = monotonic_ns() // 1000
-        side, status, plane = self.side, answer.status, self.plane
-        client = self.client
-        if status >= _SERVER_ERROR or answer.sync_failed:
-            outcome = Outcome.ERROR
-        elif status >= _CLIENT_ERROR:
-            outcome = Outcome.REJECTED
-        else:
-            outcome = Outcome.OK
+        side, status, plane, client = self.side, answer.status, self.plane, self.client
         if client is None:
-            outcome = Outcome.IGNORED
-        side.settle(
-            self.permit, now_us,
-            ok=None if outcome is Outcome.IGNORED else outcome is not Outcome.ERROR,
-        )  # fmt: skip
+            outcome = _IGNORED
+        elif status >= _SERVER_ERROR or answer.sync_failed:
+            outcome = _ERROR
+        elif status >= _CLIENT_ERROR:
+            outcome = _REJECTED
+        else:
+            outcome = _OK
+        side.settle(self.permit, now_us, ok=None if client is None else outcome != _ERROR)
         took_us = now_us - self.started_us
         if answer.sync_records:
             plane.record_sync(side, outcome, now_us, took_us, answer.sync_records)
@@ -182,10 +180,7 @@ class Exchange:
             plane.record(side, outcome, now_us, took_us)
         plane.in_flight -= 1
         if client is not None:
-            client.answer(
-                b"%b%bX-Request-Id: %b\r\n" % (answer.forward, side.mark, self.request_id),
-                b"" if self.to_head else body,
-            )
+            client.answer(answer.forward, side.mark, self.request_id, b"" if self.to_head else body)
         if plane.mirror.target is not None:
             plane.mirror.shadow(self, answer, body)
 
@@ -200,7 +195,7 @@ class Exchange:
         side, plane = self.side, self.plane
         if failure is Failure.SATURATED:
             side.settle(self.permit, now_us, ok=None)
-            plane.record(side, Outcome.IGNORED, now_us, 0)
+            plane.record(side, _IGNORED, now_us, 0)
             plane.refuse("upstream_saturated")
             self._leave()
             self._reply(unavailable("The system behind the gateway is busy.", 1))
@@ -212,15 +207,15 @@ class Exchange:
             return
         if self.client is None:
             side.settle(self.permit, now_us, ok=None)
-            plane.record(side, Outcome.IGNORED, now_us, 0)
+            plane.record(side, _IGNORED, now_us, 0)
             plane.in_flight -= 1
             return
         side.settle(self.permit, now_us, ok=False)
         if side.is_canary and not failure.sent and not self.forced:
-            self._fall_back(side, failure.name.lower(), now_us, Outcome.ERROR)
+            self._fall_back(side, failure.name.lower(), now_us, _ERROR)
             return
         side.failures[failure.name.lower()] = side.failures.get(failure.name.lower(), 0) + 1
-        plane.record(side, Outcome.ERROR, now_us, now_us - self.started_us)
+        plane.record(side, _ERROR, now_us, now_us - self.started_us)
         self._leave()
         self._reply(problem(failure.status, f"No answer from the system: {failure.reason}."))
 
@@ -230,7 +225,7 @@ class Exchange:
             and reused
             and not self.retried
             and self.client is not None
-            and self.head.access is Access.READ
+            and self.head.is_read
             and self.plane.may_retry()
         )
 
@@ -241,9 +236,12 @@ class Exchange:
         """Answer from the gateway itself."""
         if self.client is not None:
             self.client.answer(
-                b"%b%bX-Request-Id: %b\r\n" % (answer.head, self.plane.date, self.request_id),
-                b"" if self.to_head else answer.body,
+                answer.head, self.plane.mark, self.request_id, b"" if self.to_head else answer.body
             )
+
+
+def _trace(identity: bytes) -> bytes:
+    return b"00-%b-%b-00" % (identity, identity[16:])
 
 
 def has_body(head: Head) -> bool:

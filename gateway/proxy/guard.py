@@ -14,9 +14,8 @@ sender adds the rest (Host, framing, identity), so nothing a client says about t
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
-
-from gateway.core.model import Access
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,15 +33,14 @@ class Refusal(NamedTuple):
     detail: str
 
 
-class Head(NamedTuple):
-    """A request that may be served. `length` is of the body: `CHUNKED`, `NO_BODY` or bytes.
-
-    A NamedTuple and not a dataclass, because it is made and read on the path of every request.
-    """
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request that may be served. `length` is of the body: `CHUNKED`, `NO_BODY` or bytes."""
 
     method: bytes
     path: bytes
-    access: Access
+    is_read: bool
+    is_head: bool
     forward: bytes
     length: int
     keep_alive: bool
@@ -276,11 +274,14 @@ def _inspect(
     if reading.host is None and version == "1.1":
         raise _RefusedError(400, "Host is missing.")
     target = _origin_form(target, reading.host)
+    if reading.host is not None:
+        forwarded.append(b"X-Forwarded-Host: %b\r\n" % reading.host)
     persistent_1_0 = version == "1.0" and b"keep-alive" in reading.connection
     return Head(
         method=method,
         path=target.partition(b"?")[0],
-        access=Access.READ if method in _READS else Access.WRITE,
+        is_read=method in _READS,
+        is_head=method == b"HEAD",
         forward=b"".join((method, b" ", target, b" HTTP/1.1\r\n", *forwarded)),
         length=CHUNKED if reading.chunked else reading.length,
         keep_alive=b"close" not in reading.connection and (version == "1.1" or persistent_1_0),

@@ -9,7 +9,6 @@ here is read and written by one event loop, so nothing is locked.
 from __future__ import annotations
 
 import hmac
-import itertools
 import secrets
 from collections import deque
 from email.utils import formatdate
@@ -22,7 +21,7 @@ from gateway.core import histogram
 from gateway.core import limiter as limits
 from gateway.core.breaker import Behaviour, Breaker, BreakerState
 from gateway.core.limiter import Quota, Table
-from gateway.core.model import Access, Outcome, Variant, Weight
+from gateway.core.model import WEIGHT_NONE, Outcome, Variant, Weight
 from gateway.core.splitter import in_canary, position, turn
 from gateway.core.window import Recorder, VariantSecond
 from gateway.link import Routing
@@ -40,11 +39,18 @@ if TYPE_CHECKING:
     from gateway.proxy.guard import Head
     from gateway.proxy.protocol import ClientConnection
 
+IGNORED: Final = int(Outcome.IGNORED)
 _POSITIONS: Final = 65_536
 _MEMO_ENTRIES: Final = 1_024
 _BUDGET_EVERY: Final = 5  # one retry for every five requests: 20 %
 _BUDGET_CAP: Final = 500
 _RECENT_SECONDS: Final = 60
+# Reading a member off its Enum costs as much as ten attribute reads; the request path has its own.
+_CANARY: Final = Variant.CANARY
+_CLOSED: Final = BreakerState.CLOSED
+_LOW_BITS: Final = 12
+_LOW_MASK: Final = (1 << _LOW_BITS) - 1
+_LOW_DIGITS: Final = tuple(b"%03x" % number for number in range(1 << _LOW_BITS))
 NOT_ROUTED: Final = Routing(
     version=-1, salt="", write_weight_bp=0, read_weight_bp=0, phase="", status="starting"
 )
@@ -62,7 +68,7 @@ class Side:
         self.variant = variant
         self.is_canary = variant is Variant.CANARY
         self.name = variant.value
-        self.mark = b"Sync-System: %b\r\n" % variant.value.encode()
+        self.mark = b"Sync-System: %b\r\nX-Request-Id: " % variant.value.encode()
         self.pool = pool
         self.behaviour = behaviour
         self.breaker: Breaker = breakers.CLOSED
@@ -78,7 +84,7 @@ class Side:
     def admit(self, now_us: int) -> Permit | Rejected:
         """Ask the circuit breaker."""
         breaker = self.breaker
-        if breaker.state is BreakerState.CLOSED:
+        if breaker.state is _CLOSED:
             return breaker.permit
         decision, self.breaker = breakers.admit(breaker, self.behaviour, now_us)
         if self.breaker.state is not breaker.state:
@@ -112,9 +118,11 @@ class Plane:
         self.new = self._side(Variant.CANARY, settings.new_url)
         self.mirror = Mirror(self, lambda side, cap: self._pool(side.pool.url, cap))
         self.routing = NOT_ROUTED
+        self.read_weight = self.write_weight = WEIGHT_NONE
         self.salt = b""
         self.positions: dict[bytes, int] = {}
-        self.carried = {Access.READ: 0, Access.WRITE: 0}
+        self.carried_reads = 0
+        self.carried_writes = 0
         rate, burst = settings.rate_limit_per_second, settings.rate_limit_burst
         self.clients_quota = Quota.per_second(rate, burst) if rate > 0 and burst > 0 else None
         self.client_limits = Table(self.clients_quota) if self.clients_quota else None
@@ -136,11 +144,14 @@ class Plane:
         self.draining = False
         self.drained = 0
         self.retry_budget = 0
-        self.date = b""
+        self.mark = b""
         self.on_outcome: Callable[[str, int], None] = lambda _name, _outcome: None
-        self._id_prefix = secrets.token_hex(6).encode()
-        self._span_prefix = secrets.token_hex(12).encode()
-        self._ids = itertools.count(1)
+        self.idle_us = settings.idle_timeout_ms * 1000
+        self.read_us = settings.read_timeout_ms * 1000
+        self.write_us = settings.sync_timeout_ms * 1000
+        self._id_prefix = secrets.token_hex(10).encode()
+        self._id_block = b""
+        self._ids = 0
         self.tick()
 
     def _side(self, variant: Variant, url: str) -> Side:
@@ -176,6 +187,8 @@ class Plane:
             self.positions.clear()
             self.salt = routing.salt.encode()
         self.routing = routing
+        self.read_weight = Weight(routing.read_weight_bp)
+        self.write_weight = Weight(routing.write_weight_bp)
         self.mirror.follow_routing()
 
     # --- decisions of the request path ---
@@ -187,13 +200,14 @@ class Plane:
             return self.old
         if head.forced is not None and self.may_force(head):
             return self.new if head.forced == b"new" else self.old
-        weight = Weight(
-            routing.read_weight_bp if head.access is Access.READ else routing.write_weight_bp
-        )
+        weight = self.read_weight if head.is_read else self.write_weight
         key = head.client_id or head.api_key
         if key is None:
-            variant, self.carried[head.access] = turn(self.carried[head.access], weight)
-            return self.new if variant is Variant.CANARY else self.old
+            if head.is_read:
+                variant, self.carried_reads = turn(self.carried_reads, weight)
+            else:
+                variant, self.carried_writes = turn(self.carried_writes, weight)
+            return self.new if variant is _CANARY else self.old
         point = self.positions.get(key)
         if point is None:
             if len(self.positions) >= _POSITIONS:
@@ -217,19 +231,19 @@ class Plane:
         admission, side.tat = limits.admit(side.tat, now_us, self.upstream_quota)
         return 0 if admission.allowed else max(1, admission.retry_after_us)
 
-    def record(self, side: Side, outcome: Outcome, now_us: int, took_us: int) -> None:
+    def record(self, side: Side, outcome: int, now_us: int, took_us: int) -> None:
         """Count one finished request."""
         side.counts[outcome] += 1
-        if outcome is not Outcome.IGNORED:
+        if outcome != IGNORED:
             side.recorder.record(now_us + self.epoch_us, outcome, took_us)
             self.on_outcome(side.name, outcome)
 
     def record_sync(
-        self, side: Side, outcome: Outcome, now_us: int, took_us: int, listings: int
+        self, side: Side, outcome: int, now_us: int, took_us: int, listings: int
     ) -> None:
         """Count one finished sync, whose pace is measured per listing."""
         side.counts[outcome] += 1
-        if outcome is not Outcome.IGNORED:
+        if outcome != IGNORED:
             side.recorder.record_sync(now_us + self.epoch_us, outcome, took_us, listings)
             self.on_outcome(side.name, outcome)
 
@@ -254,15 +268,13 @@ class Plane:
     # --- names ---
 
     def request_id(self) -> bytes:
-        """Make an id: unique among workers by chance of 2**-48, among requests by counting."""
-        return b"%b%012x" % (self._id_prefix, next(self._ids))
-
-    def traceparent(self, request_id: bytes) -> bytes:
-        """Make a W3C trace context whose trace id ends in the request id's counter."""
-        counter = request_id[-12:]
-        return b"00-%b%b%b-%b%b-00" % (
-            self._span_prefix[:20], b"", counter, self._span_prefix[20:24], counter,
-        )  # fmt: skip
+        """Make an id that is also a W3C trace id: 20 random digits of the worker, 12 counted."""
+        number = self._ids
+        self._ids = number + 1
+        low = number & _LOW_MASK
+        if low == 0:
+            self._id_block = b"%b%09x" % (self._id_prefix, number >> _LOW_BITS)
+        return self._id_block + _LOW_DIGITS[low]
 
     def refuse(self, reason: str) -> None:
         """Count something the gateway itself said no to."""
@@ -283,7 +295,8 @@ class Plane:
     def tick(self) -> None:
         """Do what is done a few times a second: coarse clock, date, every deadline."""
         self.now_us = now_us = monotonic_ns() // 1000
-        self.date = f"Date: {formatdate(time(), usegmt=True)}\r\n".encode()
+        date = formatdate(time(), usegmt=True)
+        self.mark = f"Date: {date}\r\nX-Request-Id: ".encode()
         for connection in list(self.connections):
             if connection.deadline_us and now_us >= connection.deadline_us:
                 connection.expire()

@@ -51,6 +51,16 @@ class Phase(IntEnum):
     CLOSING = 6
 
 
+# Reading a member off its Enum costs as much as ten attribute reads; the request path has its own.
+_IDLE: Final = Phase.IDLE
+_HEAD: Final = Phase.HEAD
+_BODY: Final = Phase.BODY
+_BUSY: Final = Phase.BUSY
+_WRITING: Final = Phase.WRITING
+_LINGERING: Final = Phase.LINGERING
+_CLOSING: Final = Phase.CLOSING
+
+
 class ClientConnection(asyncio.Protocol):
     """See the module."""
 
@@ -65,7 +75,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until made
         self.address = ""
         self.forwarded = b"\r\n"
-        self.phase = Phase.IDLE
+        self.phase: Phase = _IDLE
         self.deadline_us = 0
         self.exchange: Exchange | None = None
         self.ahead: list[tuple[Head, bytes]] = []
@@ -91,7 +101,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else "unix"
-        self.forwarded = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (
+        self.forwarded = b"\r\nX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n\r\n" % (
             self.address.encode(),
             plane.scheme,
         )
@@ -121,30 +131,30 @@ class ClientConnection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.client = None
             self.exchange = None
-        self.phase = Phase.CLOSING
+        self.phase = _CLOSING
         self.ahead.clear()
         self.parser = None
 
     def eof_received(self) -> bool:
         """Keep the way back open for what was asked completely."""
         self.eof = True
-        return self.phase in {Phase.BUSY, Phase.WRITING} and self.transport.can_write_eof()
+        return self.phase in {_BUSY, _WRITING} and self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
         """Give a client that does not read its answer a deadline."""
-        if self.phase is not Phase.LINGERING and self.phase is not Phase.CLOSING:
-            self.phase = Phase.WRITING
+        if self.phase is not _LINGERING and self.phase is not _CLOSING:
+            self.phase = _WRITING
         self.deadline_us = self.plane.now_us + self.plane.settings.write_timeout_ms * 1000
 
     def resume_writing(self) -> None:
         """Go on with what waited for the client to read."""
-        if self.phase is Phase.WRITING:
-            self.phase = Phase.BUSY
+        if self.phase is _WRITING:
+            self.phase = _BUSY
             self._next()
 
     def data_received(self, data: bytes) -> None:
         """Read on; a bodiless or length-delimited request seen before takes the short way."""
-        if self.parser is None and self.phase is Phase.IDLE:
+        if self.parser is None and self.phase is _IDLE:
             end = data.find(_HEAD_END) + 4
             head = self.plane.heads.get(data[:end])
             if head is not None:
@@ -156,7 +166,7 @@ class ClientConnection(asyncio.Protocol):
                     self._begin_body(head)
                     self._take(data[end:])
                     return
-        if self.phase >= Phase.LINGERING:
+        if self.phase >= _LINGERING:
             return
         if self.need:
             self._take(data)
@@ -181,7 +191,7 @@ class ClientConnection(asyncio.Protocol):
         head, body = cast("Head", self.head), b"".join(self.parts)
         self.head = None
         self.parts = []
-        self.phase = Phase.IDLE
+        self.phase = _IDLE
         self._serve(head, body)
         if rest:
             self.data_received(rest)
@@ -192,7 +202,7 @@ class ClientConnection(asyncio.Protocol):
         if self.parser is None:
             self.parser = httptools.HttpRequestParser(self)
             self.raw_bytes = 0
-        if self.phase is Phase.IDLE:
+        if self.phase is _IDLE:
             self._await_head()
         self.raw_bytes += len(data)
         waiting = len(self.ahead)
@@ -212,7 +222,7 @@ class ClientConnection(asyncio.Protocol):
                 self.parser = None
             elif len(self.ahead) > waiting:
                 self.raw_bytes = len(data)
-        if self.exchange is None and self.phase < Phase.WRITING:
+        if self.exchange is None and self.phase < _WRITING:
             self._next()
 
     def _measure(self) -> None:
@@ -279,7 +289,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _expect_body(self, head: Head) -> None:
         if self.exchange is None and not self.ahead:
-            self.phase = Phase.BODY
+            self.phase = _BODY
             self.deadline_us = self.plane.now_us + self.plane.settings.body_timeout_ms * 1000
             if head.expects_continue:
                 self.transport.write(CONTINUE)
@@ -311,36 +321,36 @@ class ClientConnection(asyncio.Protocol):
         if self.serving:
             return
         self.serving = True
-        while self.ahead and self.exchange is None and self.phase < Phase.WRITING:
+        while self.ahead and self.exchange is None and self.phase < _WRITING:
             head, body = self.ahead.pop(0)
             self._serve(head, body)
         self.serving = False
-        if self.exchange is not None or self.phase >= Phase.WRITING:
+        if self.exchange is not None or self.phase >= _WRITING:
             return
         if self.refusal is not None:
             self._refuse(self.refusal)
         elif self.eof:
             self._close()
         elif self.head is not None:
-            if self.phase is not Phase.BODY:
+            if self.phase is not _BODY:
                 self._expect_body(self.head)
         elif self.begun:
-            if self.phase is not Phase.HEAD:
+            if self.phase is not _HEAD:
                 self._await_head()
-        elif self.phase is Phase.BUSY:
+        elif self.phase is _BUSY:
             self._rest()
 
     def _await_head(self) -> None:
-        self.phase = Phase.HEAD
+        self.phase = _HEAD
         self.deadline_us = self.plane.now_us + self.plane.settings.header_timeout_ms * 1000
 
     def _rest(self) -> None:
-        self.phase = Phase.IDLE
-        self.deadline_us = self.plane.now_us + self.plane.settings.idle_timeout_ms * 1000
+        self.phase = _IDLE
+        self.deadline_us = self.plane.now_us + self.plane.idle_us
 
     def _serve(self, head: Head, body: bytes) -> None:
         plane = self.plane
-        self.phase = Phase.BUSY
+        self.phase = _BUSY
         self.deadline_us = 0
         self.last = head
         path = head.path
@@ -349,16 +359,16 @@ class ClientConnection(asyncio.Protocol):
             exchange.start()
             return
         answer = local.answer(plane, head)
-        fields = b"%bX-Request-Id: %b\r\n" % (plane.date, head.request_id or plane.request_id())
-        self.answer(answer.head + fields, b"" if head.method == b"HEAD" else answer.body)
+        identity = head.request_id or plane.request_id()
+        self.answer(answer.head, plane.mark, identity, b"" if head.is_head else answer.body)
 
     def interim(self, raw: bytes) -> None:
         """Send an early hint, to clients that can take one."""
         if self.last is not None and not self.last.persistent_1_0 and self.last.host is not None:
             self.transport.write(raw)
 
-    def answer(self, fields: bytes, body: bytes) -> None:
-        """Send one final answer in one write, and go on."""
+    def answer(self, forward: bytes, mark: bytes, identity: bytes, body: bytes) -> None:
+        """Send one final answer in one write, and go on; `identity` completes the fields."""
         self.exchange = None
         transport = self.transport
         last = cast("Head", self.last)
@@ -366,18 +376,18 @@ class ClientConnection(asyncio.Protocol):
             (self.plane.draining or self.eof) and not self.ahead and self.refusal is None
         )
         if final:
-            fields += b"Connection: close\r\n\r\n"
+            end = b"\r\nConnection: close\r\n\r\n"
         elif last.persistent_1_0:
-            fields += b"Connection: keep-alive\r\n\r\n"
+            end = b"\r\nConnection: keep-alive\r\n\r\n"
         else:
-            fields += b"\r\n"
+            end = _HEAD_END
         if len(body) < _JOIN_BELOW_BYTES:
-            transport.write(fields + body)
+            transport.write(b"".join((forward, mark, identity, end, body)))
         else:
-            transport.writelines((fields, body))
+            transport.writelines((b"".join((forward, mark, identity, end)), body))
         if final:
             self._close()
-        elif self.phase is Phase.BUSY:  # and not WRITING: the client has it all
+        elif self.phase is _BUSY:  # and not WRITING: the client has it all
             if self.parser is None and not self.ahead:
                 self._rest()
             else:
@@ -391,8 +401,8 @@ class ClientConnection(asyncio.Protocol):
         plane.refuse(f"status_{refusal.status}")
         answer: Answer = problem(refusal.status, refusal.detail)
         self.transport.write(
-            b"%b%bX-Request-Id: %b\r\nConnection: close\r\n\r\n%b"
-            % (answer.head, plane.date, plane.request_id(), answer.body)
+            b"%b%b%b\r\nConnection: close\r\n\r\n%b"
+            % (answer.head, plane.mark, plane.request_id(), answer.body)
         )
         self._close()
 
@@ -400,20 +410,20 @@ class ClientConnection(asyncio.Protocol):
         """Send what is left, then close; unread bytes would make it a reset, eating the answer."""
         self.ahead.clear()
         if self.eof or not self.transport.can_write_eof():
-            self.phase = Phase.CLOSING
+            self.phase = _CLOSING
             self.deadline_us = self.plane.now_us + _FLUSH_US
             self.transport.close()
             return
-        self.phase = Phase.LINGERING
+        self.phase = _LINGERING
         self.deadline_us = self.plane.now_us + _LINGER_US
         self.transport.write_eof()
 
     def expire(self) -> None:
         """Act on a deadline that has passed."""
-        if self.phase in {Phase.HEAD, Phase.BODY}:
+        if self.phase in {_HEAD, _BODY}:
             self._refuse(Refusal(408, "The request did not arrive in time."))
-        elif self.phase is Phase.IDLE:
-            self.phase = Phase.CLOSING
+        elif self.phase is _IDLE:
+            self.phase = _CLOSING
             self.deadline_us = self.plane.now_us + _FLUSH_US
             self.transport.close()
         else:
@@ -421,8 +431,8 @@ class ClientConnection(asyncio.Protocol):
 
     def leave(self) -> None:
         """Close if nothing is under way; part of draining, which ends the others."""
-        if self.phase is Phase.IDLE:
-            self.phase = Phase.CLOSING
+        if self.phase is _IDLE:
+            self.phase = _CLOSING
             self.deadline_us = self.plane.now_us + _FLUSH_US
             self.transport.close()
 

@@ -15,7 +15,6 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.model import Outcome
-from gateway.core.window import VariantSecond
 from gateway.link import (
     MAX_LINE_BYTES,
     BreakerChanged,
@@ -33,12 +32,14 @@ from gateway.link import VariantSecond as LinkSecond
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.core.window import VariantSecond
+
     from gateway.link import Message
     from gateway.proxy.plane import Plane, Side
 
 _STUCK_BYTES: Final = 8 * 1024 * 1024
 _MAX_RUNS: Final = 100_000
-_SILENT: Final = VariantSecond()
+_ERROR: Final = int(Outcome.ERROR)
 
 
 class Reporter(asyncio.Protocol):
@@ -94,10 +95,10 @@ class Reporter(asyncio.Protocol):
         if runs and runs[-1][1] == outcome and runs[-1][0] == name:
             runs[-1][2] += 1  # type: ignore[operator]  # a run is [name, outcome, count]
         elif len(runs) < _MAX_RUNS:
-            runs.append([name, int(outcome), 1])
+            runs.append([name, outcome, 1])
         else:
             self.dropped += 1
-        if outcome == Outcome.ERROR and not self.flush_due:
+        if outcome == _ERROR and not self.flush_due:
             self.flush_due = True
             self.plane.loop.call_soon(self.flush)
 

@@ -14,6 +14,7 @@ Content-Length are read that way.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from enum import Enum
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -297,7 +298,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._reset()
         if answer.length == CHUNKED:
             field = b"Content-Length: %d\r\n" % len(body)
-            answer = answer._replace(forward=answer.forward + field, length=len(body))
+            answer = replace(answer, forward=answer.forward + field, length=len(body))
         elif answer.length == EMPTY:
             body = b""
         if reuse and answer.keep_alive:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -39,6 +40,7 @@ SETTINGS_VARIABLE: Final = "SYNCGATE_WORKER"
 _TICK_S: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
 _PARENT_GONE: Final = 3
+_GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 
 async def _no_application(_scope: Any, _receive: Any, _send: Any) -> None:
@@ -131,6 +133,9 @@ def run_worker(settings: DataPlaneSettings, *, number: int, listen_fd: int, link
     listener = socket.socket(fileno=listen_fd)
     link = socket.socket(fileno=link_fd)
     link.settimeout(0)
+    # What is imported stays, and requests leave no cycles: look for garbage rarely.
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     listener.settimeout(0)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, number, listener, link))
