@@ -1,10 +1,10 @@
-"""``python -m ops.devstack up|demo``."""
+"""``python -m ops.devstack up|demo [COUNT]``."""
 
 from __future__ import annotations
 
 import sys
 
-_USAGE = "usage: python -m ops.devstack up|demo"
+_USAGE = "usage: python -m ops.devstack up|demo [COUNT]"
 
 
 def main(arguments: list[str]) -> int:
@@ -13,10 +13,10 @@ def main(arguments: list[str]) -> int:
         from ops.devstack.up import up  # noqa: PLC0415 - each command loads its own
 
         return up()
-    if arguments == ["demo"]:
+    if arguments == ["demo"] or (arguments[:1] == ["demo"] and arguments[1].isdigit()):
         from ops.devstack.demo.story import demo  # noqa: PLC0415 - as above
 
-        return demo()
+        return demo(*map(int, arguments[1:]))
     sys.stderr.write(f"{_USAGE}\n")
     return 2
 

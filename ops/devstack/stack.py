@@ -62,6 +62,11 @@ class Options:
     extra: Mapping[str, str] | None = None
 
 
+def folder_of_this_stack() -> Path:
+    """Return where logs, state and addresses go: ``.devstack``, or SYNCGATE_DEVSTACK_FOLDER."""
+    return Path(os.environ.get("SYNCGATE_DEVSTACK_FOLDER") or FOLDER)
+
+
 class Stack:
     """Start with `start`, which calls `report` for each part as it gets ready; end with `stop`."""
 
@@ -123,7 +128,7 @@ class Stack:
             lock.close()
             raise StartError(
                 f"a stack is already up in this folder (process {owner}). Its addresses are in "
-                f"{_short(self.env_file)}; `.venv/bin/syncgate status` talks to it. To start "
+                f"{short(self.env_file)}; `.venv/bin/syncgate status` talks to it. To start "
                 f"another one, stop it first: Ctrl-C in its terminal, or `kill {owner}`."
             ) from exc
         lock.truncate(0)
@@ -167,7 +172,7 @@ class Stack:
         with (self.logs / "migrate.log").open("w") as log:
             migrate(url, report=lambda line: print(line, file=log))
         self.env["DATABASE_URL"] = url
-        self._add("PostgreSQL", "listings and their change journal", url, server)
+        self._add("PostgreSQL", "listings, their change journal", url, server)
         self._rest_url = _rest_login(server, url)
 
     def _start_valkey(self) -> None:
@@ -239,7 +244,7 @@ class Stack:
             "ALERT_WEBHOOK_URL": f"{self.env['ALERT_SINK_URL']}/webhook",
         }
         process = self._spawn("gateway", ["-m", "gateway", "serve"], environment)
-        purpose = "splits the traffic between the two"
+        purpose = "splits traffic between the two"
         return Part("gateway", purpose, self.env["GATEWAY_URL"], "ours", process)
 
     def _spawn(self, name: str, arguments: list[str], environment: dict[str, str]) -> Process:
@@ -315,7 +320,8 @@ def _answers_ok(url: str) -> bool:
         connection.close()
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
+    """Write a path as somebody here would."""
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)

@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
 from ops.devstack.process import StartError
 from ops.devstack.sample_feed import write_feed
-from ops.devstack.stack import FOLDER, Options, Stack
+from ops.devstack.stack import Options, Stack, folder_of_this_stack, short
+from ops.devstack.terminal import Stopped, console, stop_on_signals
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from types import FrameType
+    from rich.console import Console
 
     from ops.devstack.stack import Part
 
 _POLL_S: Final = 0.25
 _FULL_SYNC: Final = """-H 'Content-Type: application/json' -d '{"mode":"full"}'"""
-_WIDTH_WITHOUT_TERMINAL: Final = 100
-
-
-class Stopped(Exception):  # noqa: N818 - it is an order, not an error
-    """Somebody asked us to stop."""
-
-
-def console() -> Console:
-    """Return where to print: as wide as the terminal, and readable where there is none."""
-    found = Console(highlight=False)
-    if not found.is_terminal:
-        found = Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
-    return found
-
-
-def stop_on_signals() -> None:
-    """Turn SIGTERM, SIGHUP and Ctrl-C into `Stopped`, once: a second one must not cut the stop."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        raise Stopped
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
 
 
 def up() -> int:
@@ -62,7 +35,10 @@ def up() -> int:
             def report(part: Part) -> None:
                 status.update(f"Starting … [green]{part.name}[/green] is ready")
 
-            stack = Stack(Options(feed=_feed()), report)
+            folder = folder_of_this_stack()
+            feed = folder / "feed.csv"
+            write_feed(feed)
+            stack = Stack(Options(folder=folder, feed=feed), report)
             stack.start()
         _show(out, stack, time.monotonic() - began)
         _watch(out, stack)
@@ -70,7 +46,7 @@ def up() -> int:
         out.print("\nStopping …")
         if stack is not None:
             stack.stop()
-        out.print("Stopped. Logs stay in .devstack/logs.")
+            out.print(f"Stopped. Logs stay in {short(stack.logs)}.")
     except StartError as exc:
         out.print(f"[red]✗[/red] {escape(str(exc))}")
         return 1
@@ -79,8 +55,10 @@ def up() -> int:
 
 def _show(out: Console, stack: Stack, took_s: float) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("part", "address", "from", "what it is for"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("part")
+    table.add_column("address", no_wrap=True)
+    table.add_column("from")
+    table.add_column("what it is for")
     for part in stack.parts:
         table.add_row(part.name, part.url, escape(part.source), part.purpose)
         if part.name == "gateway":
@@ -88,27 +66,20 @@ def _show(out: Console, stack: Stack, took_s: float) -> None:
     out.print(Panel(table, title=f"[green]✓[/green] up in {took_s:.1f} s", title_align="left"))
     gateway = stack.env["GATEWAY_URL"]
     out.print(
-        "[dim]Addresses and the admin token are in [/dim].devstack/env[dim]; "
-        "logs in [/dim].devstack/logs[dim]. Try, in another terminal:[/dim]\n"
+        f"Addresses and the admin token are in {short(stack.env_file)}, logs in "
+        f"{short(stack.logs)}.\nTry, in another terminal:\n",
+        soft_wrap=True,
     )
-    for command, why in (
-        (f"curl -s {gateway}/api/property-listings/sync/status", "who answers: old, so far"),
-        (".venv/bin/syncgate status", "the rollout"),
-        (".venv/bin/syncgate weight 25 --reason trying", "a quarter of the traffic to new"),
-        (
-            f"curl -s -X POST {gateway}/api/property-listings/sync {_FULL_SYNC}",
-            "sync the sample feed, .devstack/feed.csv",
-        ),
-        (".venv/bin/syncgate rollback --reason enough", "and back"),
+    sync = f"curl -s -X POST {gateway}/api/property-listings/sync"
+    for why, command in (
+        ("who answers? old, so far", f"curl -s {gateway}/api/property-listings/sync/status"),
+        ("how the rollout stands", ".venv/bin/syncgate status"),
+        ("a quarter of the traffic to new", ".venv/bin/syncgate weight 25 --reason trying"),
+        ("sync the sample feed of 2,000 messy listings", f"{sync} {_FULL_SYNC}"),
+        ("and all traffic back to old", ".venv/bin/syncgate weight 0 --reason enough"),
     ):
-        out.print(f"  [bold]{escape(command)}[/bold]  [dim]# {why}[/dim]", soft_wrap=True)
+        out.print(f"  [dim]# {why}[/dim]\n  [bold]{escape(command)}[/bold]", soft_wrap=True)
     out.print("\n[dim]Ctrl-C stops everything.[/dim]")
-
-
-def _feed() -> Path:
-    path = FOLDER / "feed.csv"
-    write_feed(path)
-    return path
 
 
 def _watch(out: Console, stack: Stack) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from listings.codec import digest, merge
 from listings.source.feed import Feed, load_feed
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
     from listings.model import Listing
     from listings.source.table import Table
+
+# What makes a cell of that column worth showing: a hundred million, tsubo, an era, full width.
+_MARKS: Final = {
+    "price_yen": "億",
+    "land_area_sqm": "坪",
+    "built_on": "平成",
+    "address": "１",  # noqa: RUF001 - full width is the point
+    "has_gas": "有",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +80,15 @@ def _pushed(table: Table, feed: Feed) -> list[dict[str, Any]]:
 
 
 def _examples(table: Table, feed: Feed, found: Sequence[Listing]) -> list[tuple[str, str, str]]:
-    """Pick, for a few columns, the cell that was hardest to read: (heading, written, read)."""
-    wanted = ("price_yen", "land_area_sqm", "built_on", "address", "has_gas")
+    """Pick, for a few columns, a cell that is hard to read: (heading, written, read)."""
     heading_of = {field.name: column.heading for field, column in feed.mapping.columns.items()}
     examples: list[tuple[str, str, str]] = []
-    for name in wanted:
+    for name, mark in _MARKS.items():
         position = list(table.headings).index(heading_of[name])
-        pairs = [
-            (row.cells[position], listing.fields.get(name))
-            for row, listing in zip(table.rows, found, strict=True)
-        ]
-        read_ones = [(text, value) for text, value in pairs if value is not None]
-        text, value = max(read_ones, key=lambda pair: _strangeness(pair[0]))
-        shown = f"{value:,}" if name == "price_yen" else str(value)
-        examples.append((heading_of[name], text, shown))
+        for row, listing in zip(table.rows, found, strict=True):
+            value = listing.fields.get(name)
+            if mark in row.cells[position] and value is not None:
+                shown = f"{value:,}" if isinstance(value, int) and value > 1 else str(value)
+                examples.append((heading_of[name], row.cells[position], shown))
+                break
     return examples
-
-
-def _strangeness(text: str) -> int:
-    """Full-width characters, units and eras are what a program cannot take as it is."""
-    return len({char for char in text if ord(char) > 0x2FFF}) - len(text) // 12  # noqa: PLR2004

@@ -125,8 +125,9 @@ def _whole_journal(
 
 
 def _one(connection: psycopg.Connection[dict[str, Any]], statement: str) -> int:
-    row = connection.execute(statement).fetchone()  # type: ignore[call-overload]
-    return int(next(iter(row.values())))
+    (row,) = connection.execute(statement).fetchall()
+    (value,) = row.values()
+    return int(value)
 
 
 def _some(numbers: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
 """
 The story, told on the screen while it happens.
 
-Servers, a messy feed, the traffic moved from old to new in three steps, the same feed once more, the
-proof. Each chapter says what was done, with its figures, and why anybody should care.
+Servers, a messy feed, the traffic moved from old to new in three steps, the same feed once more,
+the proof. Each chapter says what was done, with its figures, and why anybody should care.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ops.devstack.demo.client import DemoClient, DemoFailed, Tally
 from ops.devstack.demo.proof import prove
 from ops.devstack.process import StartError
 from ops.devstack.sample_feed import DEFAULT_COUNT, write_feed
-from ops.devstack.stack import FOLDER, Options, Stack
-from ops.devstack.up import Stopped, console, stop_on_signals
+from ops.devstack.stack import Options, Stack, folder_of_this_stack
+from ops.devstack.terminal import Stopped, console, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,16 +42,16 @@ _BAR: Final = 40
 _HURRY: Final = {"SYNC_RATE_LIMIT_PER_SECOND": "500", "GATEWAY_RATE_LIMIT_PER_SECOND": "5000"}
 
 
-def demo() -> int:
-    """Tell it; 0 if everything held."""
+def demo(count: int = DEFAULT_COUNT) -> int:
+    """Tell it with a feed of that many listings; 0 if everything held."""
     out = console()
     stop_on_signals()
     began = time.monotonic()
-    folder = FOLDER / "demo"
+    folder = folder_of_this_stack() / "demo"
     feed_file = folder / "feed.csv"
     stack: Stack | None = None
     try:
-        write_feed(feed_file)
+        write_feed(feed_file, count)
         _title(out)
         _chapter(out, 1, "Real servers", "nothing is mocked; all of it on this machine")
         options = Options(
@@ -72,7 +72,7 @@ def demo() -> int:
         if stack is not None:
             stack.stop()
         shutil.rmtree(folder / "state", ignore_errors=True)
-    _end(out, time.monotonic() - began, holds=holds)
+    _end(out, count, time.monotonic() - began, holds=holds)
     return 0 if holds else 1
 
 
@@ -112,7 +112,7 @@ def _move(out: Console, client: DemoClient, feed: DemoFeed) -> Mapping[str, str]
         tally = Tally()
         _push(out, client, feed.pushed[done:until], feed.digests, tally)
         written_by |= tally.written_by
-        new = "█" * round(_BAR * percent / 100)
+        new = "▒" * round(_BAR * percent / 100)
         out.print(
             f"   [bold]{percent:>3} %[/bold] to new  [cyan]{'█' * (_BAR - len(new))}[/cyan]"
             f"[magenta]{new}[/magenta]  {_STATUS_CALLS} status calls: "
@@ -172,14 +172,16 @@ class _Since:
 
 def _part(out: Console, part: Part, took_s: float) -> None:
     out.print(
-        f"   [green]✓[/green] {part.name:<11} [dim]{part.purpose:<32} "
-        f"{escape(part.source):<14} {took_s:>4.1f} s[/dim]",
+        f"   [green]✓[/green] {part.name:<11} [dim]{part.purpose:<35} "
+        f"{escape(part.source):<13} {took_s:>4.1f} s[/dim]",
         soft_wrap=True,
     )
 
 
 def _mess(out: Console, feed: DemoFeed) -> None:
     table = _grid()
+    for _ in range(4):
+        table.add_column(no_wrap=True)
     for heading, written, read in feed.examples:
         table.add_row(f"[dim]{heading}[/dim]", escape(written), "[dim]→[/dim]", escape(read))
     out.print(Padding(table, (0, 0, 0, 3)))
@@ -204,13 +206,13 @@ def _chapter(out: Console, number: int, title: str, why: str) -> None:
     out.print(f"\n[bold]{number}  {title}[/bold] [dim]· {why}[/dim]")
 
 
-def _end(out: Console, took_s: float, *, holds: bool) -> None:
+def _end(out: Console, count: int, took_s: float, *, holds: bool) -> None:
     if not holds:
         out.print("\n[bold red]✗ The proof failed; see the lines above.[/bold red]")
         return
     out.print(
         Panel(
-            f"[green]✓[/green] {DEFAULT_COUNT:,} listings went through the gateway by both ways "
+            f"[green]✓[/green] {count:,} listings went through the gateway by both ways "
             f"and stand in PostgreSQL exactly as the feed says. ({took_s:.0f} s)\n\n"
             "[dim]Next:[/dim]\n"
             "  [bold]make up[/bold]                        [dim]the same system, kept up[/dim]\n"
