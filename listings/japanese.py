@@ -131,7 +131,8 @@ def is_not_finite(text: str) -> bool:
 
 def read_number(text: str) -> Decimal | None:
     """Read a plain number, thousands grouped correctly or not at all."""
-    return _decimal(text) if _NUMBER.fullmatch(_tight(text)) else None
+    tight = _tight(text)
+    return _decimal(tight) if _NUMBER.fullmatch(tight) else None
 
 
 def read_yen(text: str) -> Decimal | None:
@@ -289,7 +290,7 @@ def _tight(text: str) -> str:
 
 
 def _decimal(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text.replace(",", "").replace(" ", ""))
+    return None if text is None else Decimal(text.replace(",", ""))
 
 
 def _sqm_of_tsubo(text: str) -> Decimal:

@@ -99,8 +99,11 @@ def _read_number(field: Field, text: str) -> int | Decimal:
 
 def _in_range(field: Field, number: Decimal) -> int | Decimal:
     low, high = field.minimum, field.maximum
-    outside = (low is not None and number < low) or (high is not None and number > high)
-    if not number.is_finite() or outside:
+    if (
+        not number.is_finite()
+        or (low is not None and number < low)
+        or (high is not None and number > high)
+    ):
         raise Refused(_expected(field), number)
     if field.kind is Kind.INTEGER:
         if number != number.to_integral_value():
