@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_URL: Final = "http://127.0.0.1:8090"
 TIMEOUT_S: Final = 10.0
 _LARGEST_ANSWER: Final = 32 * 1024 * 1024
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +158,20 @@ class Gateway:
         finally:
             connection.close()
         try:
-            return Answer(response.status, json.loads(raw) if raw else None)
+            return Answer(response.status, _harmless(json.loads(raw)) if raw else None)
         except ValueError:
             raise UnreachableError(f"it answered {response.status} without JSON") from None
+
+
+def _harmless(value: Any) -> Any:
+    """Take out control characters: nothing that was sent to us may steer the terminal."""
+    if isinstance(value, str):
+        return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list):
+        return [_harmless(item) for item in value]
+    if isinstance(value, dict):
+        return {_harmless(name): _harmless(item) for name, item in value.items()}
+    return value
 
 
 def _cause(error: Exception) -> str:

@@ -74,6 +74,8 @@ def screen(
         shown = _fitted(sections, room=height - len(lines) - 1, gap=gap, say=say)
     for number, section in enumerate(shown):
         lines += [Text()] * (gap or number == 0) + section
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
     return lines
 
 

@@ -1,0 +1,190 @@
+"""The `syncgate` command against a real gateway: exit codes, JSON, refusals, the live view."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.support.gateway_process import TOKEN, GatewayProcess
+
+
+def run(gateway: GatewayProcess | None, *words: str, cwd=None, **environment: str):
+    """Run the command as an operator's script would: no terminal."""
+    settings = {"GATEWAY_TOKEN": TOKEN, "LANG": "C.UTF-8", "PATH": os.environ["PATH"]}
+    if gateway is not None:
+        settings["GATEWAY_ADMIN_URL"] = gateway.admin_url
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *words],
+        env={**settings, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=cwd,
+    )
+
+
+def test_orders_are_given_and_the_result_is_shown(idle):
+    """Weight, pause, resume, rollback: done is 0, and JSON is the new state."""
+    if idle.rollout["status"] == "idle":
+        assert run(idle, "start", "-r", "begin").returncode == 0
+    done = run(idle, "weight", "12.5", "--reason", "more", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["weight_percent"] == 12.5
+    done = run(idle, "pause", "-r", "lunch", "--lang", "ja")
+    assert (done.returncode, "一時停止" in done.stdout) == (0, True)
+    assert run(idle, "resume", "-r", "back").returncode == 0
+    assert run(idle, "rollback", "-r", "enough").returncode == 0
+    assert idle.rollout["status"] == "rolled_back"
+
+
+def test_a_refusal_is_1_and_says_what_to_do(idle):
+    """After a stop only a release leads on, and the command says so in both languages."""
+    assert run(idle, "stop", "-r", "fire").returncode == 0
+    refused = run(idle, "weight", "1", "-r", "x")
+    assert refused.returncode == 1
+    assert "syncgate release" in refused.stderr
+    refused = run(idle, "weight", "1", "-r", "x", "--lang", "ja", "--json")
+    assert refused.returncode == 1
+    problem = json.loads(refused.stdout)["error"]
+    assert problem["exit_code"] == 1
+    assert "解除" in refused.stderr or "release" in refused.stderr
+    assert run(idle, "release", "-r", "out").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("weight", "101", "-r", "x"),
+        ("weight", "-1", "-r", "x"),
+        ("weight", "ten", "-r", "x"),
+        ("weight", "0.005", "-r", "x"),
+        ("weight", "nan", "-r", "x"),
+        ("weight", "10"),
+        ("weight", "10", "-r", "  "),
+        ("weight",),
+        ("hold", "0", "-r", "x"),
+        ("no-such-command",),
+        ("status", "--no-such-option"),
+        ("status", "-w"),
+    ],
+)
+def test_wrong_usage_is_2_and_changes_nothing(idle, words):
+    """Said before anything is sent."""
+    before = idle.rollout["version"]
+    done = run(idle, *words)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.strip()
+    assert idle.rollout["version"] == before
+
+
+def test_past_failing_gates_somebody_must_say_yes(idle):
+    """Without a terminal to ask on, `--force` alone is not enough."""
+    refused = run(idle, "promote", "--force", "-r", "x")
+    assert refused.returncode == 1
+    assert "--yes" in refused.stderr
+
+
+def test_a_dry_run_only_shows(idle):
+    """What would be sent, and nothing is."""
+    before = idle.rollout["version"]
+    done = run(idle, "weight", "99", "--dry-run")
+    assert (done.returncode, "99" in done.stdout) == (0, True)
+    done = run(idle, "stop", "--dry-run", "--json")
+    assert json.loads(done.stdout)["dry_run"] is True
+    assert idle.rollout["version"] == before
+
+
+def test_nobody_there_is_3(tmp_path):
+    """With where it looked and what to do."""
+    done = run(None, "status", "--url", "http://127.0.0.1:9", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "--url" in done.stderr
+    done = run(None, "status", "--url", "http://127.0.0.1:9", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["error"]["exit_code"] == 3
+
+
+def test_a_wrong_token_is_a_refusal(idle):
+    """And no hint which token would do."""
+    done = run(idle, "status", GATEWAY_TOKEN="nonsense")
+    assert done.returncode == 1
+    assert "GATEWAY_TOKEN" in done.stderr
+
+
+def test_the_stack_that_is_up_is_found(idle, tmp_path):
+    """`.devstack/env` in a folder above is enough."""
+    (tmp_path / ".devstack").mkdir()
+    pairs = f"GATEWAY_ADMIN_URL={idle.admin_url}\nGATEWAY_TOKEN={TOKEN}\n"
+    (tmp_path / ".devstack" / "env").write_text(pairs)
+    below = tmp_path / "deep"
+    below.mkdir()
+    done = run(None, "status", "--json", cwd=below, GATEWAY_TOKEN="")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["policy"] == "quick"
+
+
+def test_the_audit_is_shown_and_verified(idle):
+    """Newest first; whole."""
+    if idle.rollout["status"] == "idle":
+        idle.order("start")
+    idle.order("weight", percent=3, reason="a reason to be found")
+    assert "a reason to be found" in run(idle, "audit").stdout
+    done = run(idle, "audit", "--verify", "--json")
+    assert (done.returncode, json.loads(done.stdout)["intact"]) == (0, True)
+
+
+def test_status_in_a_pipe_is_plain_text(idle):
+    """No colours, no cursor movements, no cut-off reason."""
+    done = run(idle, "status")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert idle.rollout["why"]["en"] in done.stdout
+
+
+def _read(master: int, until_text: str, within_s: float = 20.0) -> str:
+    seen = ""
+    deadline = time.monotonic() + within_s
+    while until_text not in seen and time.monotonic() < deadline:
+        if select.select([master], [], [], 0.2)[0]:
+            seen += os.read(master, 65536).decode(errors="replace")
+    return seen
+
+
+def test_the_live_view_survives_the_gateway_going_away(tmp_path, services):
+    """It shows the picture, says since when nobody answers, and goes on when somebody does."""
+    gateway = GatewayProcess(tmp_path / "state", services[0].url, services[1].url)
+    gateway.start()
+    gateway.environment["GATEWAY_ADMIN_PORT"] = gateway.admin_url.rpartition(":")[2]
+    master, slave = pty.openpty()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "status", "-w", "--interval", "0.2"],
+        env={
+            "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color",
+            "COLUMNS": "80", "LINES": "24", "GATEWAY_TOKEN": TOKEN,
+            "GATEWAY_ADMIN_URL": gateway.admin_url,
+        },
+        stdin=slave, stdout=slave, stderr=slave,
+    )  # fmt: skip
+    os.close(slave)
+    try:
+        assert "IDLE" in _read(master, "IDLE")
+        gateway.kill()
+        assert "NO ANSWER" in _read(master, "NO ANSWER")
+        gateway.start()
+        assert "IDLE" in _read(master, "IDLE")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
+    finally:
+        watching.kill()
+        watching.wait()
+        os.close(master)
+        assert gateway.stop() == 0
