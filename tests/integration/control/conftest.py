@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess, until
 from tests.support.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -38,15 +38,43 @@ def new(services: tuple[Upstream, Upstream]) -> Upstream:
 
 
 @pytest.fixture
-def stopped_gateway(tmp_path: Path, old: Upstream, new: Upstream) -> Iterator[GatewayProcess]:
-    """A gateway that is not started yet; ended with the test."""
+def fresh_gateway(tmp_path: Path, old: Upstream, new: Upstream) -> Iterator[GatewayProcess]:
+    """A gateway of the test's own, not started yet; ended with the test."""
     gateway = GatewayProcess(tmp_path / "state", old.url, new.url)
     yield gateway
     if gateway.process is not None:
         assert gateway.stop() == 0, gateway.log.read_text()[-3000:]
 
 
+@pytest.fixture(scope="session")
+def session_gateway(
+    tmp_path_factory: pytest.TempPathFactory, services: tuple[Upstream, Upstream]
+) -> Iterator[GatewayProcess]:
+    """One gateway for the session: starting costs seconds, resetting does not."""
+    gateway = GatewayProcess(
+        tmp_path_factory.mktemp("gateway") / "state", services[0].url, services[1].url
+    )
+    yield gateway
+    if gateway.process is not None:
+        assert gateway.stop() == 0, gateway.log.read_text()[-3000:]
+
+
 @pytest.fixture
-def gateway(stopped_gateway: GatewayProcess) -> GatewayProcess:
-    """A gateway that serves."""
-    return stopped_gateway.start()
+def gateway(session_gateway: GatewayProcess, old: Upstream, new: Upstream) -> GatewayProcess:
+    """The session's gateway, serving, at weight 0, with nothing held against anybody."""
+    gateway = session_gateway
+    if gateway.process is None:
+        gateway.start()
+    for service in (old.system, new.system):
+        until(lambda service=service: _well(gateway, service))
+    way_out = {"emergency_stopped": "release", "rolled_back": "resume"}
+    if order := way_out.get(gateway.rollout["status"]):
+        gateway.order(order)
+    gateway.order("weight", percent=0)
+    return gateway
+
+
+def _well(gateway: GatewayProcess, system: str) -> bool:
+    """Whether probe and circuit breaker speak well of a system."""
+    [shown] = [one for one in gateway.rollout["systems"] if one["system"] == system]
+    return bool(shown["healthy"]) and shown["breaker"] in {"closed", "unknown"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from tests.support.gateway_process import until
@@ -36,9 +37,11 @@ def test_a_hard_outage_of_new_is_over_after_at_most_six_failures(
 
 
 def test_a_refused_connection_counts_like_any_other_failure(
-    gateway: GatewayProcess, new: Upstream
+    fresh_gateway: GatewayProcess, new: Upstream
 ) -> None:
     """A dead process is noticed by its requests, before any probe is due."""
+    fresh_gateway.environment["GATEWAY_PROBE_INTERVAL"] = "60000"
+    gateway = fresh_gateway.start()
     gateway.order("weight", percent=50)
     healthy_traffic(gateway, 60)
     new.kill()
@@ -63,11 +66,11 @@ def test_a_frozen_new_is_rolled_back_by_its_probes(gateway: GatewayProcess, new:
 
 
 def test_both_failing_alike_holds_the_weight_and_pages_once(
-    stopped_gateway: GatewayProcess, old: Upstream, new: Upstream
+    fresh_gateway: GatewayProcess, old: Upstream, new: Upstream
 ) -> None:
     """A shared fault is nobody's: the weight stays, one page goes out, nobody is blamed after."""
-    stopped_gateway.environment["GATEWAY_BREAKER_TIMEOUT"] = "100"
-    gateway = stopped_gateway.start()
+    fresh_gateway.environment["GATEWAY_BREAKER_TIMEOUT"] = "100"
+    gateway = fresh_gateway.start()
     gateway.order("weight", percent=50)
     healthy_traffic(gateway, 100)
     for service in (old, new):
@@ -81,8 +84,13 @@ def test_both_failing_alike_holds_the_weight_and_pages_once(
     healthy_traffic(gateway, 300)
     shown = gateway.rollout
     assert (shown["weight_percent"], shown["status"]) == (50, "idle")
-    pages = [line for line in gateway.log.read_text().splitlines() if '"event":"notice"' in line]
-    assert len(pages) == 1, pages
+    pages = [
+        json.loads(line)["key"]
+        for line in gateway.log.read_text().splitlines()
+        if '"event":"notice"' in line
+    ]
+    assert pages.count("shared_fault") == 1
+    assert len(pages) == len(set(pages)), "nobody is told the same thing twice"
 
 
 def test_a_stopped_gateway_ignores_a_forced_side(gateway: GatewayProcess) -> None:
@@ -92,4 +100,4 @@ def test_a_stopped_gateway_ignores_a_forced_side(gateway: GatewayProcess) -> Non
     forced = {"Sync-System": "new", "Sync-Operator-Token": "a-token-for-tests"}
     assert {gateway.status(**forced).system for _ in range(20)} == {"old"}
     assert gateway.admin("/rollout/weight", {"percent": 5, "reason": "no"}).status == 409
-    assert gateway.order("release").json["status"] == "idle"
+    assert gateway.order("release").json["weight_percent"] == 0
