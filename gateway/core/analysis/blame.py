@@ -78,6 +78,16 @@ def blame_of_down(watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
     return Blame.CANARY
 
 
+def old_alone_fails(watch: Watch, inputs: Inputs, questions: Questions, *, held_us: int) -> bool:
+    """Whether old's bad rate is old's alone; what is about to show on both is waited for."""
+    canary = watch.over_lookback(Variant.CANARY, inputs.now_us)
+    if canary.sample == 0:
+        return held_us >= questions.settle_us
+    baseline = watch.over_lookback(Variant.BASELINE, inputs.now_us)
+    fault = _compare(canary.errors, canary.sample, baseline, questions)
+    return fault is proportion.Fault.BASELINE_WORSE
+
+
 def is_down(variant: Variant, inputs: Inputs, questions: Questions) -> bool:
     """Probe, breakers or a fresh word from outside say that this system is down."""
     probe = fresh_probe(variant, inputs, questions)

@@ -20,4 +20,6 @@ def evaluate(questions: Questions, inputs: Inputs, watch: Watch) -> tuple[Judgem
     gates = tuple(judge_gate(gate, inputs, questions) for gate in questions.gates)
     findings, since = find(questions, inputs, watch, gates)
     judgement = Judgement(at_us=inputs.now_us, gates=gates, findings=findings)
-    return judgement, (watch if since == watch.since else replace(watch, since=since))
+    if since != watch.since or watch.fired != watch.judged:
+        watch = replace(watch, since=since, judged=watch.fired)
+    return judgement, watch

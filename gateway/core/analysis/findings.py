@@ -19,6 +19,7 @@ from gateway.core.analysis.blame import (
     fresh_probe,
     is_down,
     most_breakers_open,
+    old_alone_fails,
 )
 from gateway.core.analysis.figures import figure
 from gateway.core.analysis.sentences import Note, note
@@ -49,7 +50,7 @@ def find(
         else:
             found += _by_figure(trigger, inputs, questions, before, since)
     found += _unmeasured_gates(questions, inputs, results, before, since)
-    found += _old_in_trouble(questions, inputs, watch)
+    found += _old_in_trouble(questions, inputs, watch, before, since)
     found += _one_breaker(inputs)
     return _worst_first(found), tuple(sorted(since.items()))
 
@@ -183,18 +184,28 @@ def _unmeasured(metric: Metric, why: Note) -> Finding:
     )  # fmt: skip
 
 
-def _old_in_trouble(questions: Questions, inputs: Inputs, watch: Watch) -> Iterator[Finding]:
+def _old_in_trouble(
+    questions: Questions,
+    inputs: Inputs,
+    watch: Watch,
+    before: Mapping[str, int],
+    since: dict[str, int],
+) -> Iterator[Finding]:
     """Old fails while new does not, or cannot take traffic back: nothing moves, people are told."""
     if is_down(Variant.BASELINE, inputs, questions):
         yield _old("standby_down" if questions.standby else "old_down", None, None, 0)
         return
     if questions.standby and fresh_probe(Variant.BASELINE, inputs, questions) is None:
         yield _old("standby_unknown", None, None, 0)
-    for track in watch.tracks:
-        if track.baseline_fired and track.fired_at_us is None:
-            rate = evidence.estimate(track.baseline)
-            value = rate.ratio if rate else None
-            yield _old("old_failing", value, track.rule.threshold_ratio, track.baseline.sample)
+    failing = next((track for track in watch.tracks if track.baseline_fired), None)
+    if failing is None:
+        return
+    held_us = _held("old_failing", inputs.now_us, before, since)
+    if old_alone_fails(watch, inputs, questions, held_us=held_us):
+        rate = evidence.estimate(failing.baseline)
+        value = rate.ratio if rate else None
+        threshold = failing.rule.threshold_ratio
+        yield _old("old_failing", value, threshold, failing.baseline.sample)
 
 
 def _old(key: str, value: float | None, threshold: float | None, sample: int) -> Finding:

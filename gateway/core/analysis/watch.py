@@ -80,11 +80,21 @@ class Watch:
     recent: tuple[Second, ...] = ()
     since: tuple[tuple[str, int], ...] = ()
     lookback_s: int = 60
+    judged: tuple[str, ...] = ()
+    """Rules whose complete evidence was looked at already: it is news no more."""
+
+    @property
+    def fired(self) -> tuple[str, ...]:
+        """Name the rules whose evidence against the canary is complete."""
+        return tuple(track.rule.name for track in self.tracks if track.fired_at_us is not None)
 
     @property
     def alarmed(self) -> bool:
-        """Some evidence against the canary is complete: look now, not at the next tick."""
-        return any(track.fired_at_us is not None for track in self.tracks)
+        """Evidence against the canary became complete: look now, not at the next tick."""
+        return any(
+            track.fired_at_us is not None and track.rule.name not in self.judged
+            for track in self.tracks
+        )
 
     def track(self, rule: str) -> Track:
         """Find the evidence of one rule by its name."""

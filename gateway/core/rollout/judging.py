@@ -93,12 +93,15 @@ def _incidents(
 ) -> tuple[State, tuple[Action, ...]]:
     """One page when trouble begins or grows worse, one word when it was quiet for long enough."""
     known = {incident.key: incident for incident in state.incidents}
+    shared = any(finding.blame is Blame.SHARED for finding in findings)
     told: list[Action] = []
     for finding in findings:
         if finding.reaction is Reaction.WAIT:
             continue
         before = known.get(finding.key)
-        page = _pages(state, finding, way_back=way_back)
+        page = _pages(state, finding, way_back=way_back) and not (
+            shared and finding.blame is Blame.BASELINE
+        )
         worse = before is None or finding.severity.rank > before.severity.rank
         if page and (worse or (before is not None and not before.paged)):
             told.append(Notify(finding.key, finding.severity, finding.note, incident=finding.key))
@@ -137,10 +140,14 @@ def _quiet(
 
 
 def _covered(state: State, finding: Finding) -> bool:
-    """Somebody is asked already, or has answered for this very trouble."""
+    """Somebody is asked already, or has answered for this very trouble or for a worse one of it."""
+    metric = finding.note.figure("metric")
     return any(
         decision.key == finding.key
-        or (decision.open and decision.severity.rank >= finding.severity.rank)
+        or (
+            decision.severity.rank >= finding.severity.rank
+            and (decision.open or decision.note.figure("metric") == metric)
+        )
         for decision in state.decisions
     )
 

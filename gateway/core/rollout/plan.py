@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import evidence
-from gateway.core.model import SECOND_US, WEIGHT_ALL, Weight
+from gateway.core.model import SECOND_US, Weight
 
 if TYPE_CHECKING:
     from gateway.core.analysis import Gate, Limit, Trigger
@@ -49,11 +49,6 @@ class Phase:
     gates: tuple[Gate, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     mirror: Mirror | None = None
-
-    @property
-    def carries_all(self) -> bool:
-        """Nothing is left on the old system: it only stands by."""
-        return self.write_bp == WEIGHT_ALL and self.read_bp == WEIGHT_ALL
 
 
 @dataclass(frozen=True, slots=True)

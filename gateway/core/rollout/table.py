@@ -83,8 +83,3 @@ def transition_markdown() -> str:
     rows = ["| from | event | to | why |", "|---|---|---|---|"]
     rows += [f"| {a} | {event} | {b} | {why} |" for a, event, b, why in transition_table()]
     return "\n".join(rows) + "\n"
-
-
-def allowed(before: Status, event: str, after: Status) -> bool:
-    """Whether this move stands in the table."""
-    return (before, event, after) in TRANSITIONS
