@@ -40,10 +40,13 @@ _INSTANT: Final = re.compile(
 )
 _DATE: Final = re.compile(r"(\d{4})[-/.年](\d\d?)[-/.月](\d\d?)日?", re.ASCII)
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d*)(?:\.\d+)?", re.ASCII)
-_DASHES: Final = str.maketrans(
+_UNIFIED: Final = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u301c": "~"}
 )
+_DASHES: Final = frozenset(map(chr, _UNIFIED))
 """Hyphens, dashes, the minus sign and the wave dash, which compatibility leaves apart."""
+_BEGINNINGS: Final = frozenset("-0123456789abcdefABCDEF")
+"""How dates, numbers and identifiers begin: most texts need not be asked."""
 _MADE_UP: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}",
     re.ASCII | re.IGNORECASE,
@@ -105,7 +108,7 @@ def _texts(left: str, right: str) -> Finding:
     left, right = _plain(left), _plain(right)
     if left == right:
         return _SAME
-    if left[:1].isascii() and right[:1].isascii():
+    if left[:1] in _BEGINNINGS and right[:1] in _BEGINNINGS:
         for read in (_as_instants, _as_days, _as_numbers, _as_made_up):
             finding = read(left, right)
             if finding is not None:
@@ -116,7 +119,9 @@ def _texts(left: str, right: str) -> Finding:
 def _plain(text: str) -> str:
     """Write a text the one way: compatible characters and dashes unified, spaces single."""
     if not text.isascii():
-        text = normalize("NFKC", text).translate(_DASHES)
+        text = normalize("NFKC", text)
+        if not _DASHES.isdisjoint(text):
+            text = text.translate(_UNIFIED)
     return " ".join(text.split())
 
 

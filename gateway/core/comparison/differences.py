@@ -3,7 +3,8 @@ Two JSON values side by side: every difference, by path, kind and cause.
 
 Most of what is compared is equal, so everything is asked ``==`` first, which C answers for a whole
 listing at once; only what is unequal is opened. ``==`` is not strict (1, 1.0 and true are equal to
-it), so equal values must also be made of equal types; that, too, is asked for all fields at once.
+it), so equal values must also be written alike, which C answers, too, in the same time. (Written
+alike is not enough either: NaN is written as null.)
 
 Nothing a service answers may hurt: depth, the number of differences and the text kept of each are
 bounded, NaN is equal to itself, repeated keys are a difference of format, and what cannot be
@@ -15,6 +16,9 @@ from __future__ import annotations
 from collections import Counter
 from json import JSONEncoder, dumps
 from typing import TYPE_CHECKING, Any, Final
+
+from orjson import OPT_SORT_KEYS
+from orjson import dumps as written
 
 from gateway.core.comparison.causes import classify
 from gateway.core.comparison.paths import Field, Path, Wild, spelled
@@ -36,6 +40,8 @@ MAX_KEPT: Final = 500
 MASKED: Final = "***"
 
 EQUAL: Final = Comparison()
+_PLAIN: Final = frozenset({str, int, bool, float, type(None)})
+_ABSENT: Final = object()
 _WRITER: Final = JSONEncoder(ensure_ascii=False, default=repr)
 
 
@@ -57,9 +63,6 @@ class RepeatedKeys(dict[str, Any]):
         return not self == other
 
     __hash__ = None  # as every dict
-
-
-_CONTAINERS: Final = frozenset({dict, list, RepeatedKeys})
 
 
 def object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -84,31 +87,29 @@ def compare(left: Any, right: Any, rules: Rules, *, most: int = MAX_DIFFERENCES)
 def same(left: Any, right: Any) -> bool:
     """Tell whether two values are strictly equal; too deep to be asked means no."""
     try:
-        return bool(left == right) and _same_types(left, right)
+        if left != right:
+            return False
+        try:
+            return written(left) == written(right) or _sorted(left) == _sorted(right)
+        except TypeError:  # an integer beyond 64 bits, a lone surrogate, 255 levels
+            return _same_types(left, right)
     except RecursionError:
         return False
 
 
+def _sorted(value: Any) -> bytes:
+    return written(value, option=OPT_SORT_KEYS)
+
+
 def _same_types(left: Any, right: Any) -> bool:
     """Tell whether two values that are equal to ``==`` are made of the same types."""
-    kind = type(left)
-    if kind is not type(right):
+    if type(left) is not type(right):
         return False
-    if kind is dict or kind is RepeatedKeys:
-        left_values: Iterable[Any] = left.values()
-        right_values: Iterable[Any] = right.values()
-        if list(left) != list(right):
-            right_values = [right[key] for key in left]
-    elif kind is list:
-        left_values, right_values = left, right
-    else:
-        return True
-    types = [*map(type, left_values)]
-    if types != [*map(type, right_values)]:
-        return False
-    if _CONTAINERS.isdisjoint(types):
-        return True
-    return all(map(_same_types, left_values, right_values))
+    if isinstance(left, dict):
+        return all(_same_types(value, right[key]) for key, value in left.items())
+    if isinstance(left, list):
+        return all(map(_same_types, left, right))
+    return True
 
 
 class _Walk:
@@ -140,17 +141,25 @@ class _Walk:
         self, left: dict[str, Any], right: dict[str, Any], path: Path, field: Field
     ) -> None:
         for key, value in left.items():
-            if self.full:
-                return
-            if key not in right:
+            other = right.get(key, _ABSENT)
+            kind = type(value)
+            if kind is type(other) and kind in _PLAIN:
+                if value == other:
+                    continue
+            elif other is _ABSENT:
                 self._alone(Kind.MISSING, value, (*path, key), (*field, key))
-            elif not same(value, right[key]):
-                self.node(value, right[key], (*path, key), (*field, key))
-        for key, value in right.items():
+                continue
+            elif same(value, other):
+                continue
+            self.node(value, other, (*path, key), (*field, key))
             if self.full:
                 return
-            if key not in left:
-                self._alone(Kind.EXTRA, value, (*path, key), (*field, key))
+        if left.keys() != right.keys():
+            for key, value in right.items():
+                if key not in left:
+                    self._alone(Kind.EXTRA, value, (*path, key), (*field, key))
+                if self.full:
+                    return
         for key in sorted(_repeated(left) ^ _repeated(right)):
             here, there = (*path, key), (*field, key)
             effect = self.rules.at(there)
@@ -229,9 +238,8 @@ class _Walk:
         if effect.mask:
             left, right = (None if side is None else MASKED for side in (left, right))
         kind, cause = finding
-        self.found.append(
-            Difference(spelled(path), effect.field, kind, cause, _kept(left), _kept(right))
-        )
+        where = spelled(path) if effect.indexed else effect.field
+        self.found.append(Difference(where, effect.field, kind, cause, _kept(left), _kept(right)))
 
 
 def _repeated(value: dict[str, Any]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 
-from gateway.core.comparison.paths import Field, matches, parsed, spelled
+from gateway.core.comparison.paths import Field, Wild, matches, parsed, spelled
 from gateway.core.comparison.words import Cause, Difference, Kind, Signature
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Effect(NamedTuple):
     tolerance: float = 0.0
     tolerance_ratio: float = 0.0
     mask: bool = False
+    indexed: bool = False
+    """Whether a path to this field names an element of a list, so that field and path differ."""
 
     def tolerates(self, left: object, right: object) -> bool:
         """Tell whether two values are numbers near enough to each other."""
@@ -112,6 +114,7 @@ class Rules:
             tolerance=max((rule.tolerance for rule in above), default=0.0),
             tolerance_ratio=max((rule.tolerance_ratio for rule in above), default=0.0),
             mask=any(rule.mask for rule in above),
+            indexed=Wild.INDEX in place,
         )
 
     def drops(self, difference: Difference) -> bool:
