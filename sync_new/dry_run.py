@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sync_new.postgrest import PostgrestClient
 
 PROOF_LASTS_US: Final = 60_000_000
+_ATTEMPTS: Final = 3  # each may wait a second for a row that live traffic holds
 _NO_FUNCTION: Final = frozenset({"PGRST202", "404", "42883"})
 
 
@@ -54,9 +55,8 @@ class DryRunner:
     async def upsert(self, ordered: Sequence[Listing], context: WriteContext) -> UpsertResult:
         """Dry-run ordered listings by the best means there is."""
         records = await self._by_function(ordered, context)
-        if records is None and context.shadow_of is None and await self._rolls_back():
-            self.means = DryRunMeans.ROLLBACK
-            records = await self._writer.write(ordered, context, roll_back=True)
+        if records is None and context.shadow_of is None:
+            records = await self._by_rollback(ordered, context)
         if records is None:
             self.means = DryRunMeans.PLAN
             return UpsertResult(
@@ -83,7 +83,12 @@ class DryRunner:
             }
             try:
                 answer = await self._client.call(
-                    "POST", "rpc/sync_dry_run", context=context, body=body, prefer=ROLLBACK
+                    "POST",
+                    "rpc/sync_dry_run",
+                    context=context,
+                    body=body,
+                    prefer=ROLLBACK,
+                    attempts=_ATTEMPTS,
                 )
             except StoreRefused as exc:
                 if exc.code not in _NO_FUNCTION:
@@ -102,6 +107,23 @@ class DryRunner:
         if not ordered:
             return []
         return records
+
+    async def _by_rollback(
+        self, ordered: Sequence[Listing], context: WriteContext
+    ) -> list[Record] | None:
+        """Write with ``tx=rollback``; None if this server does not honour it."""
+        attempt = 1
+        while await self._rolls_back():
+            lost = self._client.reconnects
+            try:
+                self.means = DryRunMeans.ROLLBACK
+                return await self._writer.write(ordered, context, roll_back=True)
+            except StoreUnavailable:
+                # Lost on the way: prove it again before the next attempt.
+                if self._client.reconnects == lost or attempt == _ATTEMPTS:
+                    raise
+            attempt += 1
+        return None
 
     async def _rolls_back(self) -> bool:
         """Find out, safely, whether this server honours ``Prefer: tx=rollback``."""

@@ -122,8 +122,9 @@ class PostgrestClient:
         workspace_id: str | None = None,
         body: Any = None,
         prefer: str = "",
+        attempts: int = retry.ATTEMPTS,
     ) -> Answer:
-        """Make one call until it is answered for good.
+        """Make one call until it is answered for good, or `attempts` have failed.
 
         `resource` is the path and encoded query below the base address. Raises RowsRefused (a row's
         fault), StoreRefused (somebody must change something) or StoreUnavailable (try again later).
@@ -138,7 +139,7 @@ class PostgrestClient:
                 return await self._attempt(method, resource, headers, content)
             except _Failed as exc:
                 pause_s = retry.pause_s(attempt, self._world.draw(), exc.retry_after_s)
-                if attempt == retry.ATTEMPTS or pause_s > retry.PATIENCE_S:
+                if attempt >= attempts or pause_s > retry.PATIENCE_S:
                     raise StoreUnavailable(exc.detail, retry_after_s=exc.retry_after_s) from exc
             self.repeats += 1
             attempt += 1

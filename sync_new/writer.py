@@ -16,6 +16,7 @@ from listings.codec import digest, merge, stored_values
 from listings.errors import StoreRefused, StoreUnavailable
 from listings.store import Action, Record
 from listings.stored import failed_record, row_digest, unchanged_record, written_record
+from sync_new import retry
 from sync_new.answers import RowsRefused
 from sync_new.batches import Batch, batches
 from sync_new.query import query
@@ -65,7 +66,7 @@ class BatchWriter:
         try:
             await self._write(ordered, context, progress, roll_back=roll_back)
         except (StoreUnavailable, StoreRefused) as exc:
-            if not progress.wrote:
+            if roll_back or not progress.wrote:
                 raise
             code = exc.code if isinstance(exc, StoreRefused) else "store_unavailable"
             progress.add(
@@ -120,6 +121,8 @@ class BatchWriter:
                 context=context,
                 body=batch.rows(context.workspace_id),
                 prefer=f"{_UPSERT},{ROLLBACK}" if roll_back else _UPSERT,
+                # Another server may answer the second attempt, and it has proven nothing.
+                attempts=1 if roll_back else retry.ATTEMPTS,
             )
         except RowsRefused as exc:
             if len(batch.listings) > 1:

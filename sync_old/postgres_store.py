@@ -63,17 +63,18 @@ _Result = TypeVar("_Result")
 _Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
 
 ATTEMPTS: Final = 5
+DRY_RUN_ATTEMPTS: Final = 3  # each may wait a second for a row that live traffic holds
 DRY_RUN_SLICE: Final = 100
 _BACKOFF_S: Final = 0.02
-_POOL_WAIT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSize:
-    """How many connections to keep, and how many to open at most."""
+    """How many connections to keep, how many to open at most, how long to wait for one."""
 
     minimum: int = 2
     maximum: int = 20
+    wait_s: float = 5.0
 
 
 class _ConnectionLost(StoreUnavailable):
@@ -86,6 +87,7 @@ class PostgresStore:
     def __init__(self, database_url: str, *, pool: PoolSize | None = None) -> None:
         size = pool or PoolSize()
         self._database_url = database_url
+        self._wait_s = size.wait_s
         # None until the first connection showed whether we may step down to the role sync_old.
         self._identify: sql.SQL = statements.IDENTIFY
         self._opened = False
@@ -102,7 +104,7 @@ class PostgresStore:
             },
             min_size=size.minimum,
             max_size=size.maximum,
-            timeout=_POOL_WAIT_S,
+            timeout=size.wait_s,
             configure=self._configure,
             open=False,
         )
@@ -129,7 +131,8 @@ class PostgresStore:
         records: list[Record] = []
         for start in range(0, len(ordered), DRY_RUN_SLICE):
             part = ordered[start : start + DRY_RUN_SLICE]
-            records += await self._repeat(partial(self._dry_run, part, context))
+            work = partial(self._dry_run, part, context)
+            records += await self._repeat(work, attempts=DRY_RUN_ATTEMPTS)
         return UpsertResult(tuple(records), DryRun.APPLIED, DryRunMeans.TRANSACTION)
 
     async def get(self, workspace_id: str, property_number: str) -> StoredListing | None:
@@ -239,6 +242,8 @@ class PostgresStore:
                 return failed_record(listing.property_number, "22021", f"not valid text: {exc}")
             except psycopg.Error as exc:
                 kind = blame(exc)
+                if kind is Blame.CONNECTION:
+                    raise
                 if kind is Blame.REPEAT and attempt < ATTEMPTS:
                     await _pause(attempt)
                     attempt += 1
@@ -289,17 +294,19 @@ class PostgresStore:
 
         return await self._repeat(once)
 
-    async def _repeat(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
+    async def _repeat(
+        self, work: Callable[[], Awaitable[_Result]], *, attempts: int = ATTEMPTS
+    ) -> _Result:
         """Do work that may be done again, while its failure is nobody's fault."""
         attempt = 1
         while True:
             try:
                 return await work()
             except psycopg.Error as exc:
-                if blame(exc) is not Blame.REPEAT or attempt == ATTEMPTS:
+                if blame(exc) is not Blame.REPEAT or attempt == attempts:
                     raise translate(exc) from exc
             except _ConnectionLost:
-                if attempt == ATTEMPTS:
+                if attempt == attempts:
                     raise
             await _pause(attempt)
             attempt += 1
@@ -328,7 +335,7 @@ class PostgresStore:
             self._alive = False
             stats = self._pool.get_stats()
             raise StoreUnavailable(
-                f"no connection came free in {_POOL_WAIT_S:g} s: total {stats.get('pool_size')},"
+                f"no connection came free in {self._wait_s:g} s: total {stats.get('pool_size')},"
                 f" idle {stats.get('pool_available')}, waiting {stats.get('requests_waiting')};"
                 " raise DB_POOL_MAX or look for slow transactions",
                 retry_after_s=1,

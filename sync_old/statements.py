@@ -27,7 +27,7 @@ IDENTIFY_AS_ROLE: Final = sql.SQL(
     "SELECT set_config('role', 'sync_old', true), set_config('sync.system', 'old', true),"
     " set_config('sync.workspace', %s, true), set_config('sync.sync_id', %s, true)"
 )
-LOCK_TIMEOUT: Final = sql.SQL("SET LOCAL lock_timeout = '2s'")
+LOCK_TIMEOUT: Final = sql.SQL("SET LOCAL lock_timeout = '1s'")
 RESTORE_BEFORE: Final = sql.SQL("SELECT public.sync_restore_before(%s, %s, %s)")
 ONE: Final = sql.SQL(
     "SELECT * FROM public.listings WHERE workspace_id = %s AND property_number = %s"

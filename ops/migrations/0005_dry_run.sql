@@ -59,7 +59,7 @@ CREATE OR REPLACE FUNCTION public.sync_dry_run(
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
-SET lock_timeout = '2s'
+SET lock_timeout = '1s'
 AS $$
 DECLARE
   results jsonb[] := '{}';
