@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Fault = tuple["Path", str]
 
 _PHASE_WEIGHTS: Final = ("read_percent", "write_percent")
+_HUGE: Final = 10**15
 _WINDOW: Final = frozenset(metric.value for metric in Metric if metric.from_window)
 
 
@@ -54,7 +55,9 @@ def _asked(raw: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if -_HUGE < value < _HUGE else None
 
 
 def _phase_faults(raw: dict[str, Any]) -> Iterator[Fault]:
