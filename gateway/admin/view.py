@@ -68,7 +68,7 @@ def rollout(view: ports.ControlView) -> models.Rollout:
         version=state.version,
         why=models.Sentence(en=why.en, ja=why.ja),
         next_command=next_command(view),
-        gates=gates_of(view.gates, phase_in_force(state, plan).gates),
+        gates=gates_of(view.gates, phase.gates if phase else ()),
         next_phase=upcoming.id if upcoming else None,
         bake_s=float(bake_s) if bake_s else None,
         bake_left_s=max(0.0, bake_s - state.bake_us / _S) if bake_s else None,

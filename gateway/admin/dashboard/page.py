@@ -134,7 +134,7 @@ def _weights(state: Rollout, say: Words) -> str:
 
 
 def _table(heads: Iterable[tuple[str, str]], rows: Iterable[str]) -> str:
-    head = "".join(f'<th scope="col" class="{style}">{_e(text)}</th>' for text, style in heads)
+    head = "".join(f'<th scope="col" class="{_e(style)}">{_e(text)}</th>' for text, style in heads)
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -143,7 +143,9 @@ def _table(heads: Iterable[tuple[str, str]], rows: Iterable[str]) -> str:
 
 def _cells(*cells: tuple[str, str]) -> str:
     return (
-        "<tr>" + "".join(f'<td class="{style}">{_e(text)}</td>' for text, style in cells) + "</tr>"
+        "<tr>"
+        + "".join(f'<td class="{_e(style)}">{_e(text)}</td>' for text, style in cells)
+        + "</tr>"
     )
 
 

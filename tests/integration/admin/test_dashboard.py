@@ -1,0 +1,146 @@
+"""The dashboard: what a browser gets, with and without scripts, signed in or not."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from gateway.admin import models
+from gateway.admin.dashboard.page import fragment, page
+from gateway.admin.dashboard.words import Words, language_of
+from tests.support.gateway_process import call, until
+from tests.support.rollout_state import rollout_state
+
+
+def _browse(url: str, method: str, path: str, form: dict | None = None, **headers: str):
+    """Send one request without following redirects; status, headers, text."""
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=10)
+    body = urlencode(form).encode() if form is not None else None
+    connection.request(method, path, body=body, headers=headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
+
+
+def test_without_tokens_the_page_is_there_with_its_policy(open_gateway):
+    """Nothing inline, nothing framed, nothing cached, the state in it."""
+    status, headers, text = _browse(open_gateway.admin_url, "GET", "/")
+    assert status == 200
+    assert "Idle" in text
+    assert "syncgate start" in text
+    assert '<meta http-equiv="refresh"' in text
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["cache-control"] == "no-store"
+    assert not re.search(r"<script>|\son\w+=|style=", text)
+    for file in ("/dashboard/style.css", "/dashboard/refresh.js"):
+        assert call(open_gateway.admin_url + file).status == 200
+    assert call(open_gateway.admin_url + "/dashboard/page.py").status == 404
+    assert call(open_gateway.admin_url + "/", Host="rebound.example").status == 403
+
+
+def test_the_language_is_the_browsers_or_the_addresss(open_gateway):
+    """Japanese operators need not ask for it."""
+    for path, headers in (("/", {"Accept-Language": "ja,en;q=0.5"}), ("/?lang=ja", {})):
+        _, _, text = _browse(open_gateway.admin_url, "GET", path, **headers)
+        assert '<html lang="ja">' in text
+        assert "待機中" in text
+
+
+def test_a_token_is_exchanged_for_a_cookie_that_only_reads(gateway):
+    """The page asks, a wrong token is refused, a right one gives a strict cookie."""
+    url = gateway.admin_url
+    status, _, text = _browse(url, "GET", "/")
+    assert (status, 'type="password"' in text) == (401, True)
+    assert _browse(url, "GET", "/fragment")[0] == 401
+    assert _browse(url, "POST", "/login", {"token": "nonsense"})[0] == 401
+    assert _browse(url, "POST", "/login", {"token": "an-expired-token"})[0] == 401
+    status, headers, _ = _browse(url, "POST", "/login", {"token": "a-viewer-token"})
+    assert status == 303
+    cookie = headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    assert "a-viewer-token" not in cookie
+    signed = {"Cookie": cookie.partition(";")[0]}
+    status, _, text = _browse(url, "GET", "/", **signed)
+    assert (status, "/logout" in text) == (200, True)
+    assert _browse(url, "GET", "/fragment", **signed)[0] == 200
+    assert call(f"{url}/api/v1/rollout", **signed).status == 401
+    assert _browse(url, "POST", "/logout", {}, **signed)[0] == 303
+    assert _browse(url, "GET", "/fragment", **signed)[0] == 401
+
+
+def test_a_strangers_form_is_refused(gateway):
+    """Signing somebody in from another site is no convenience."""
+    form = {"token": "a-viewer-token"}
+    status, _, _ = _browse(gateway.admin_url, "POST", "/login", form, Origin="http://evil.example")
+    assert status == 403
+
+
+def test_what_people_typed_is_inert(idle):
+    """A reason is text, whatever it looks like."""
+    if idle.rollout["status"] == "idle":
+        idle.order("start")
+    idle.order("weight", percent=1, reason='<img src=x onerror="alert(1)">')
+    text = '<script>alert("1")</script>'
+    idle.admin("/user-reports", {"severity": "minor", "text": text})
+    until(lambda: any(text in event["text"] for event in idle.rollout["events"]))
+    _, headers, _ = _browse(idle.admin_url, "POST", "/login", {"token": "a-viewer-token"})
+    signed = {"Cookie": headers["set-cookie"].partition(";")[0]}
+    _, _, shown = _browse(idle.admin_url, "GET", "/fragment", **signed)
+    assert "<script" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_every_part_of_a_busy_rollout_is_on_the_page(language):
+    """Gates, evidence, decisions and events, each with its words."""
+    state = rollout_state(override=True, read_weight_percent=50.0, next_command="syncgate promote")
+    shown = page(models.Rollout.model_validate(state), Words(language), signed_in=True)
+    for part in ("sync-time", "1.42 x", "error-rate-2", "#3", "tanaka", "<meter", "<progress"):
+        assert part in shown
+
+
+def test_hostile_text_is_escaped_everywhere():
+    """Every string of the state, at once."""
+    hostile = '"><script>alert(1)</script>'
+
+    def poison(value):
+        if isinstance(value, dict):
+            return {key: poison(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [poison(item) for item in value]
+        return hostile if isinstance(value, str) else value
+
+    clean = models.Rollout.model_validate(rollout_state()).model_dump(mode="python")
+    keep = {"status", "verdict", "system"}
+
+    def merge(good, bad):
+        if isinstance(good, dict):
+            return {
+                key: item if key in keep else merge(item, bad[key]) for key, item in good.items()
+            }
+        if isinstance(good, list):
+            return [merge(one, other) for one, other in zip(good, bad, strict=True)]
+        return bad
+
+    state = models.Rollout.model_validate(merge(clean, poison(clean)))
+    assert "<script" not in fragment(state, Words("en"))
+    assert "<script" not in page(state, Words("ja"), signed_in=False).replace(
+        '<script src="/dashboard/refresh.js" defer></script>', ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "accept", "language"),
+    [("ja", "en", "ja"), (None, "ja-JP,ja", "ja"), (None, None, "en"), ("xx", "ja", "en")],
+)
+def test_the_address_outranks_the_browser(asked, accept, language):
+    """`?lang=` wins."""
+    assert language_of(asked, accept) == language
