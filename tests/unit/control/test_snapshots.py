@@ -1,0 +1,120 @@
+"""Seconds of workers become windows; silence becomes unknown."""
+
+from __future__ import annotations
+
+from gateway.control.snapshots import Snapshots
+from gateway.core.model import SECOND_US, Variant
+from gateway.link import Report, VariantSecond
+
+START_S = 1_800_000_000
+
+
+def tell(
+    snapshots: Snapshots, worker: int, second: int, *, ok: int = 1, now_s: int | None = None
+) -> None:
+    """One worker's report of one second, heard just after it ended."""
+    report = Report(
+        worker, second, 1, {"old": VariantSecond(ok=ok)}, {"old": "closed"},
+        {"syncgate_requests_total": float(ok), "syncgate_open": 1.0},
+    )  # fmt: skip
+    now = second + 1 if now_s is None else now_s
+    snapshots.report(report, now * SECOND_US + 100_000)
+
+
+def joined(*workers: int) -> Snapshots:
+    """A picture that expects these workers."""
+    snapshots = Snapshots(workers=len(workers))
+    for worker in workers:
+        snapshots.worker_joined(worker, START_S * SECOND_US)
+    return snapshots
+
+
+def test_all_workers_are_added_up() -> None:
+    """Two workers of three requests each are six."""
+    snapshots = joined(1, 2)
+    for worker in (1, 2):
+        tell(snapshots, worker, START_S, ok=3)
+    old, new = snapshots.readings([60])
+    assert (old.variant, old.ok) == (Variant.BASELINE, 6)
+    assert (new.variant, new.ok) == (Variant.CANARY, 0)
+
+
+def test_a_silent_worker_makes_the_readings_old() -> None:
+    """What one of two does not tell is unknown, however much the other tells."""
+    snapshots = joined(1, 2)
+    for second in range(START_S, START_S + 5):
+        tell(snapshots, 1, second)
+        if second < START_S + 2:
+            tell(snapshots, 2, second)
+    [old, _] = snapshots.readings([60])
+    assert old.at_us == (START_S + 2) * SECOND_US
+    snapshots.worker_gone(2)
+    [old, _] = snapshots.readings([60])
+    assert old.at_us == (START_S + 5) * SECOND_US
+
+
+def test_a_jump_of_the_wall_clock_is_translated_away() -> None:
+    """The worker's seconds jump by an hour; the parent files them under its own."""
+    snapshots = joined(1)
+    for second in range(START_S, START_S + 3):
+        tell(snapshots, 1, second)
+    for second in range(START_S + 3, START_S + 6):
+        tell(snapshots, 1, second + 3600, now_s=second + 1)
+    for second in range(START_S + 6, START_S + 9):
+        tell(snapshots, 1, second - 3600, now_s=second + 1)
+    [old, _] = snapshots.readings([60])
+    assert (old.ok, old.at_us) == (9, (START_S + 9) * SECOND_US)
+
+
+def test_long_windows_move_in_steps_but_are_never_called_stale() -> None:
+    """A day's window is not read anew every second; its age is that of the newest second."""
+    snapshots = joined(1)
+    tell(snapshots, 1, START_S)
+    snapshots.readings([86_400])
+    for second in range(START_S + 1, START_S + 10):
+        tell(snapshots, 1, second)
+    [old, _] = snapshots.readings([86_400])
+    assert old.at_us == (START_S + 10) * SECOND_US
+    assert old.ok == 1
+    for second in range(START_S + 10, START_S + 200):
+        tell(snapshots, 1, second)
+    [old, _] = snapshots.readings([86_400])
+    assert old.ok == 200
+
+
+def test_counters_of_a_worker_that_is_gone_stay_and_its_gauges_go() -> None:
+    """A restart must not look like a counter running backwards."""
+    snapshots = joined(1)
+    tell(snapshots, 1, START_S, ok=5)
+    snapshots.worker_gone(1)
+    snapshots.worker_joined(2, START_S * SECOND_US)
+    tell(snapshots, 2, START_S + 1, ok=2)
+    assert snapshots.totals() == {"syncgate_requests_total": 7.0, "syncgate_open": 1.0}
+
+
+def test_a_worker_cannot_flood_the_exposition() -> None:
+    """More cells than any worker can mean are not taken."""
+    snapshots = joined(1)
+    cells = {f"syncgate_{number}": 1.0 for number in range(10_000)}
+    snapshots.report(Report(1, START_S, 1, {}, {}, cells), (START_S + 1) * SECOND_US)
+    assert snapshots.totals() == {}
+
+
+def test_nothing_seen_is_not_zero() -> None:
+    """Before the first report the readings are infinitely old and the figures unknown."""
+    snapshots = Snapshots(workers=1)
+    [old, _] = snapshots.readings([60])
+    assert old.at_us == 0
+    view = snapshots.system(Variant.BASELINE, None)
+    assert (view.error_ratio, view.p95_ms, view.breaker, view.healthy) == (
+        None, None, "unknown", None,
+    )  # fmt: skip
+
+
+def test_the_worst_breaker_is_shown() -> None:
+    """One worker that gave up is what an operator must see."""
+    snapshots = joined(1, 2)
+    snapshots.breaker(1, Variant.CANARY, "closed")
+    snapshots.breaker(2, Variant.CANARY, "open")
+    assert snapshots.system(Variant.CANARY, None).breaker == "open"
+    assert [reading.open for reading in snapshots.breakers()] == [False, True]
