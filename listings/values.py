@@ -235,7 +235,12 @@ def fault(place: str, expected: str, got: object, *, row: int | None = None) -> 
         shown = repr(got) if isinstance(got, (str, bool)) else _number_shown(got)
     if len(shown) > _SHOWN:
         shown = shown[: _SHOWN - 1] + "…"
-    return Fault(place, expected, shown.encode(errors="replace").decode(), row)
+    return Fault(_writable(place), expected, _writable(shown), row)
+
+
+def _writable(text: str) -> str:
+    """Half of a surrogate pair cannot be written in any answer, not even to complain about it."""
+    return text.encode(errors="replace").decode()
 
 
 def _number_shown(got: object) -> str:

@@ -15,6 +15,7 @@ path of a service account's key.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,10 +208,10 @@ def _csv(
 
 def _is_encoding(name: str) -> bool:
     try:
-        b"".decode(name)
+        codec = codecs.lookup(name)
     except (LookupError, ValueError):
         return False
-    return True
+    return codec._is_text_encoding  # noqa: SLF001 - "hex" and "zlib" are codecs too
 
 
 def _google(
