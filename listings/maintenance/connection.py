@@ -8,6 +8,7 @@ shows.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -17,6 +18,8 @@ from psycopg.rows import dict_row
 from listings.errors import StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from listings.errors import ListingsError
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -91,3 +94,27 @@ def connect(
         )
     except psycopg.Error as exc:
         raise explain(exc, database_url) from exc
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Give what PostgreSQL complains of in the words of `listings.errors`."""
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as exc:
+        raise StoreRefused(
+            f"PostgreSQL refused: {exc.diag.message_primary}; run `syncgate migrate`",
+            code=exc.sqlstate or "unknown",
+        ) from exc
+    except psycopg.errors.InsufficientPrivilege as exc:
+        raise StoreRefused(
+            f"PostgreSQL refused: {exc.diag.message_primary}; maintenance needs a login that sees"
+            " every row (the owner with BYPASSRLS, or a superuser) in DATABASE_URL",
+            code=exc.sqlstate or "unknown",
+        ) from exc
+    except psycopg.OperationalError as exc:
+        said = " ".join(str(exc).split())
+        raise StoreUnavailable(f"the connection to PostgreSQL broke: {said}") from exc
+    except psycopg.Error as exc:
+        said = exc.diag.message_primary or " ".join(str(exc).split())
+        raise StoreRefused(f"PostgreSQL refused: {said}", code=exc.sqlstate or "unknown") from exc
