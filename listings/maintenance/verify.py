@@ -3,13 +3,15 @@ Is the data whole? Three questions, answered from one snapshot of the database.
 
 *Does the journal explain the table?* Every row must be the last after image of its listing, and
 every listing whose last entry leaves something standing must have its row. A row that vanished
-without an entry is data loss; one that stands although its last entry removed it is somebody writing
-past the journal. Rows older than the journal's retention have no entries at all and are only counted.
+without an entry is data loss; one that stands although its last entry removed it is somebody
+writing past the journal. Rows older than the journal's retention have no entries at all and are
+only counted.
 
 *Is the journal continuous?* Each before image equals the previous after image of that listing.
 
 *Does the table hold the feed?* Asked when a feed is given: a stored row agrees when writing the
-feed's listing over it would change nothing, judged by digest, so that a difference of format is none.
+feed's listing over it would change nothing, judged by digest, so that a difference of format is
+none.
 
 Duplicates are rows whose property numbers the codec would make one number of; the unique constraint
 does not see those.
