@@ -26,6 +26,7 @@ from gateway.proxy.upstream import Failure
 if TYPE_CHECKING:
     from gateway.core.breaker import Rejected
     from gateway.proxy.answers import AnswerHead
+    from gateway.proxy.bodies import Body
     from gateway.proxy.guard import Head
     from gateway.proxy.plane import Plane, Side
     from gateway.proxy.problems import Answer
@@ -49,7 +50,7 @@ class Exchange:
         "request_id", "retried", "side", "started_us", "to_head",
     )  # fmt: skip
 
-    def __init__(self, plane: Plane, client: ClientConnection, head: Head, body: bytes) -> None:
+    def __init__(self, plane: Plane, client: ClientConnection, head: Head, body: Body) -> None:
         self.plane = plane
         self.client: ClientConnection | None = client
         self.head = head
@@ -160,7 +161,7 @@ class Exchange:
 
     # --- back ---
 
-    def answered(self, answer: AnswerHead, body: bytes) -> None:
+    def answered(self, answer: AnswerHead, body: Body) -> None:
         """Take the upstream's answer: record it, hand it to the client."""
         now_us = monotonic_ns() // 1000
         side, status, plane, client = self.side, answer.status, self.plane, self.client

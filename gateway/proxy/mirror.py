@@ -26,12 +26,14 @@ from typing import TYPE_CHECKING, Final
 from gateway.core.model import WEIGHT_ALL, Outcome, Variant, Weight
 from gateway.core.splitter import turn
 from gateway.link import ShadowDiffered
+from gateway.proxy import bodies
 from gateway.proxy.upstream import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.proxy.answers import AnswerHead
+    from gateway.proxy.bodies import Body
     from gateway.proxy.exchange import Exchange
     from gateway.proxy.plane import Plane, Side
     from gateway.proxy.pool import Pool
@@ -84,7 +86,7 @@ class Mirror:
         sides = {side.name: side for side in self.plane.sides}
         self.target = sides.get(named) if named is not None else None
 
-    def shadow(self, exchange: Exchange, answer: AnswerHead, body: bytes) -> None:
+    def shadow(self, exchange: Exchange, answer: AnswerHead, body: Body) -> None:
         """Send the other system what a client has just been answered for, if it is its turn."""
         target = self.target
         head = exchange.head
@@ -167,7 +169,7 @@ class Shadow:
     )  # fmt: skip
 
     def __init__(
-        self, mirror: Mirror, side: Side, exchange: Exchange, answer: AnswerHead, body: bytes
+        self, mirror: Mirror, side: Side, exchange: Exchange, answer: AnswerHead, body: Body
     ) -> None:
         self.mirror = mirror
         self.side = side
@@ -191,7 +193,7 @@ class Shadow:
             )
         )
 
-    def answered(self, answer: AnswerHead, body: bytes) -> None:
+    def answered(self, answer: AnswerHead, body: Body) -> None:
         """Compare; see the module."""
         tally = self.mirror.tally
         mine = self.answer
@@ -201,7 +203,7 @@ class Shadow:
                 mine.sync_digest == answer.sync_digest and mine.sync_records == answer.sync_records
             )
         else:
-            same = self.answer_body == body
+            same = bodies.same(self.answer_body, body)
         if same and mine.status == answer.status:
             tally.matched += 1
             tally.listings_matched += mine.sync_records
@@ -234,7 +236,7 @@ class Shadow:
         )
         plane.on_outcome(self.side.name, outcome)
 
-    def _difference(self, answer: AnswerHead, body: bytes) -> ShadowDiffered:
+    def _difference(self, answer: AnswerHead, body: Body) -> ShadowDiffered:
         small = len(body) + len(self.answer_body) <= _HANDED_ON_BYTES
         return ShadowDiffered(
             worker=self.mirror.plane.worker,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import httptools
 
 from gateway.proxy import local
+from gateway.proxy.bodies import JOIN_BELOW_BYTES, tail
 from gateway.proxy.exchange import Exchange, has_body
 from gateway.proxy.guard import CHUNKED, Head, Refusal, inspect
 from gateway.proxy.problems import CONTINUE, Answer, problem
@@ -27,11 +28,11 @@ from gateway.proxy.problems import CONTINUE, Answer, problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.proxy.bodies import Body
     from gateway.proxy.plane import Plane
 
 _HEAD_END: Final = b"\r\n\r\n"
 _MEMO_HEAD_BYTES: Final = 4096
-_JOIN_BELOW_BYTES: Final = 4096
 _AHEAD: Final = 256
 _CHUNK_OVERHEAD_BYTES: Final = 64 * 1024
 _CHUNK_OVERHEAD_FACTOR: Final = 8
@@ -78,7 +79,7 @@ class ClientConnection(asyncio.Protocol):
         self.phase: Phase = _IDLE
         self.deadline_us = 0
         self.exchange: Exchange | None = None
-        self.ahead: list[tuple[Head, bytes]] = []
+        self.ahead: list[tuple[Head, Body]] = []
         self.refusal: Refusal | None = None
         self.parser: httptools.HttpRequestParser | None = None
         self.head: Head | None = None
@@ -160,7 +161,7 @@ class ClientConnection(asyncio.Protocol):
             if head is not None:
                 length = len(data) - end
                 if length == head.length or (length == 0 and head.length <= 0):
-                    self._serve(head, data[end:])
+                    self._serve(head, tail(data, end))
                     return
                 if 0 < length < head.length:
                     self._begin_body(head)
@@ -348,7 +349,7 @@ class ClientConnection(asyncio.Protocol):
         self.phase = _IDLE
         self.deadline_us = self.plane.now_us + self.plane.idle_us
 
-    def _serve(self, head: Head, body: bytes) -> None:
+    def _serve(self, head: Head, body: Body) -> None:
         plane = self.plane
         self.phase = _BUSY
         self.deadline_us = 0
@@ -367,7 +368,7 @@ class ClientConnection(asyncio.Protocol):
         if self.last is not None and not self.last.persistent_1_0 and self.last.host is not None:
             self.transport.write(raw)
 
-    def answer(self, forward: bytes, mark: bytes, identity: bytes, body: bytes) -> None:
+    def answer(self, forward: bytes, mark: bytes, identity: bytes, body: Body) -> None:
         """Send one final answer in one write, and go on; `identity` completes the fields."""
         self.exchange = None
         transport = self.transport
@@ -381,7 +382,7 @@ class ClientConnection(asyncio.Protocol):
             end = b"\r\nConnection: keep-alive\r\n\r\n"
         else:
             end = _HEAD_END
-        if len(body) < _JOIN_BELOW_BYTES:
+        if len(body) < JOIN_BELOW_BYTES:
             transport.write(b"".join((forward, mark, identity, end, body)))
         else:
             transport.writelines((b"".join((forward, mark, identity, end)), body))

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.core.window import VariantSecond
-
     from gateway.link import Message
     from gateway.proxy.plane import Plane, Side
 

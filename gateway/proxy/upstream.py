@@ -22,15 +22,16 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import httptools
 
 from gateway.proxy.answers import CHUNKED, EMPTY, AnswerHead, read_answer
+from gateway.proxy.bodies import JOIN_BELOW_BYTES, tail
 
 if TYPE_CHECKING:
+    from gateway.proxy.bodies import Body
     from gateway.proxy.pool import Pool
 
 _HEAD_END: Final = b"\r\n\r\n"
 _MEMO_ENTRIES: Final = 512
 _MEMO_HEAD_BYTES: Final = 4096
 _MAX_HEAD_BYTES: Final = 64 * 1024
-_JOIN_BELOW_BYTES: Final = 4096
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
 
@@ -57,11 +58,11 @@ class Call(Protocol):
     """One request to an upstream, and who wants to know how it went."""
 
     request_head: bytes
-    body: bytes
+    body: Body
     to_head: bool
     deadline_us: int
 
-    def answered(self, answer: AnswerHead, body: bytes) -> None:
+    def answered(self, answer: AnswerHead, body: Body) -> None:
         """Take the whole answer."""
         ...
 
@@ -112,8 +113,8 @@ class UpstreamConnection(asyncio.Protocol):
         body = call.body
         if not body:
             self.transport.write(call.request_head)
-        elif len(body) < _JOIN_BELOW_BYTES:
-            self.transport.write(call.request_head + body)
+        elif len(body) < JOIN_BELOW_BYTES:
+            self.transport.write(b"".join((call.request_head, body)))
         else:
             self.transport.writelines((call.request_head, body))
 
@@ -157,7 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         length = len(data) - end
         if length == answer.length:
-            self._finish(answer, data[end:], reuse=True)
+            self._finish(answer, tail(data, end), reuse=True)
             return
         self.answer = answer
         self.opening = data[:1]
@@ -287,7 +288,7 @@ class UpstreamConnection(asyncio.Protocol):
         stalled_at = monotonic_ns() // 1000 + self.pool.stall_us
         self.deadline_us = min(call.deadline_us, stalled_at)
 
-    def _finish(self, answer: AnswerHead, body: bytes, *, reuse: bool) -> None:
+    def _finish(self, answer: AnswerHead, body: Body, *, reuse: bool) -> None:
         call = cast("Call", self.call)
         self.call = None
         self.deadline_us = 0
