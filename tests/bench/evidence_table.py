@@ -144,7 +144,7 @@ def policy_rules(path: Path = POLICY) -> tuple[Rule, ...]:
     """Read the error-rate rules of a policy."""
     from gateway.policy import load_policy
 
-    return tuple(load_policy(path).rules)
+    return load_policy(path).rules()
 
 
 COLUMNS = (

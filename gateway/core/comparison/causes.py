@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Final
 from unicodedata import normalize
 
@@ -32,6 +33,7 @@ ONE_SECOND: Final = timedelta(seconds=1)
 OFFSET_STEP: Final = timedelta(minutes=15)
 STAMPED_TOGETHER: Final = timedelta(seconds=60)
 """Two systems that each write down "now" for one request are not further apart."""
+DIGITS_LOOKED_AT: Final = 25
 TEXT_LOOKED_AT: Final = 4096
 """Longer texts are not normalised: they would cost more than the answer is worth."""
 
@@ -45,8 +47,9 @@ _UNIFIED: Final = str.maketrans(
 )
 _DASHES: Final = frozenset(map(chr, _UNIFIED))
 """Hyphens, dashes, the minus sign and the wave dash, which compatibility leaves apart."""
-_BEGINNINGS: Final = frozenset("-0123456789abcdefABCDEF")
-"""How dates, numbers and identifiers begin: most texts need not be asked."""
+_BEGINNINGS: Final = frozenset("-0123456789abcdefABCDEFtT")
+"""How dates, numbers, identifiers, true and false begin: most texts need not be asked."""
+_TRUTHS: Final = frozenset({"true", "false"})
 _MADE_UP: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}",
     re.ASCII | re.IGNORECASE,
@@ -82,7 +85,7 @@ def _numbers(left: float, right: float) -> Finding:
         return _REAL
     if apart <= FLOAT_NOISE_RATIO:
         return Kind.VALUE, Cause.PRECISION
-    if apart <= ROUNDING_RATIO and _is_cut(repr(left), repr(right)):
+    if apart <= ROUNDING_RATIO and largest <= EXACT_INTEGER and _is_cut(repr(left), repr(right)):
         return Kind.VALUE, Cause.PRECISION
     return _REAL
 
@@ -91,11 +94,12 @@ def _is_cut(one: str, other: str) -> bool:
     """Tell whether one number is the other, rounded or cut to fewer decimals."""
     short, long = sorted((one, other), key=_decimals)
     places = _decimals(short)
-    if places == _decimals(long) or "e" in one + other:
+    if places == _decimals(long) or "e" in one + other or len(long) > DIGITS_LOOKED_AT:
         return False
-    whole, _, fraction = long.partition(".")
-    cut = f"{whole}.{fraction[:places]}" if places else whole
-    return float(short) in (round(float(long), places), float(cut))
+    step = Decimal(1).scaleb(-places)
+    return Decimal(short) in {
+        Decimal(long).quantize(step, rounding) for rounding in (ROUND_HALF_UP, ROUND_DOWN)
+    }
 
 
 def _decimals(number: str) -> int:
@@ -109,7 +113,7 @@ def _texts(left: str, right: str) -> Finding:
     if left == right:
         return _SAME
     if left[:1] in _BEGINNINGS and right[:1] in _BEGINNINGS:
-        for read in (_as_instants, _as_days, _as_numbers, _as_made_up):
+        for read in (_as_truths, _as_instants, _as_days, _as_numbers, _as_made_up):
             finding = read(left, right)
             if finding is not None:
                 return finding
@@ -123,6 +127,11 @@ def _plain(text: str) -> str:
         if not _DASHES.isdisjoint(text):
             text = text.translate(_UNIFIED)
     return " ".join(text.split())
+
+
+def _as_truths(left: str, right: str) -> Finding | None:
+    words = left.lower(), right.lower()
+    return _SAME if words[0] == words[1] and words[0] in _TRUTHS else None
 
 
 def _as_days(left: str, right: str) -> Finding | None:
@@ -140,14 +149,24 @@ def _day(text: str) -> tuple[int, ...] | None:
 
 
 def _as_numbers(left: str, right: str) -> Finding | None:
-    if _NUMBER.fullmatch(left) and _NUMBER.fullmatch(right):
-        return _numbers(_number(left), _number(right))
-    return None
+    one, other = _decimal(left), _decimal(right)
+    if one is None or other is None:
+        return None
+    if one == other:
+        return _SAME
+    finding = _numbers(_number(one), _number(other))
+    return (Kind.VALUE, Cause.PRECISION) if finding == _SAME else finding
 
 
-def _number(text: str) -> float:
-    bare = text.replace(",", "")
-    return float(bare) if "." in bare else int(bare)
+def _decimal(text: str) -> Decimal | None:
+    """Read a number as it is written, every digit of it."""
+    if len(text) > DIGITS_LOOKED_AT or not _NUMBER.fullmatch(text):
+        return None
+    return Decimal(text.replace(",", ""))
+
+
+def _number(value: Decimal) -> float:
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _as_made_up(left: str, right: str) -> Finding | None:
@@ -210,4 +229,6 @@ def _says(text: str, value: object) -> bool:
     """Tell whether a text is the number or truth value, written as text."""
     if isinstance(value, bool):
         return text.lower() == str(value).lower()
-    return bool(_is_number(value) and _NUMBER.fullmatch(text) and _number(text) == value)
+    if isinstance(value, int):
+        return _decimal(text) == value
+    return isinstance(value, float) and _decimal(text) == Decimal(repr(value))

@@ -41,7 +41,6 @@ MASKED: Final = "***"
 
 EQUAL: Final = Comparison()
 _PLAIN: Final = frozenset({str, int, bool, float, type(None)})
-_ABSENT: Final = object()
 _WRITER: Final = JSONEncoder(ensure_ascii=False, default=repr)
 
 
@@ -141,31 +140,34 @@ class _Walk:
         self, left: dict[str, Any], right: dict[str, Any], path: Path, field: Field
     ) -> None:
         for key, value in left.items():
-            other = right.get(key, _ABSENT)
-            kind = type(value)
-            if kind is type(other) and kind in _PLAIN:
-                if value == other:
-                    continue
-            elif other is _ABSENT:
+            if key not in right:
                 self._alone(Kind.MISSING, value, (*path, key), (*field, key))
-                continue
-            elif same(value, other):
-                continue
-            self.node(value, other, (*path, key), (*field, key))
+            elif not _alike(value, right[key]):
+                self.node(value, right[key], (*path, key), (*field, key))
             if self.full:
                 return
         if left.keys() != right.keys():
-            for key, value in right.items():
-                if key not in left:
-                    self._alone(Kind.EXTRA, value, (*path, key), (*field, key))
-                if self.full:
-                    return
+            self._extra_keys(left, right, path, field)
+        if isinstance(left, RepeatedKeys) or isinstance(right, RepeatedKeys):
+            self._repeated_keys(left, right, path, field)
+
+    def _extra_keys(
+        self, left: dict[str, Any], right: dict[str, Any], path: Path, field: Field
+    ) -> None:
+        for key, value in right.items():
+            if key not in left:
+                self._alone(Kind.EXTRA, value, (*path, key), (*field, key))
+            if self.full:
+                return
+
+    def _repeated_keys(
+        self, left: dict[str, Any], right: dict[str, Any], path: Path, field: Field
+    ) -> None:
         for key in sorted(_repeated(left) ^ _repeated(right)):
-            here, there = (*path, key), (*field, key)
-            effect = self.rules.at(there)
+            effect = self.rules.at((*field, key))
             if not effect.ignore:
                 finding = (Kind.FORMAT, Cause.FORMAT_ONLY)
-                self._add(effect, here, finding, left[key], right.get(key))
+                self._add(effect, (*path, key), finding, left.get(key), right.get(key))
 
     def _lists(
         self, effect: Effect, left: list[Any], right: list[Any], path: Path, field: Field
@@ -240,6 +242,14 @@ class _Walk:
         kind, cause = finding
         where = spelled(path) if effect.indexed else effect.field
         self.found.append(Difference(where, effect.field, kind, cause, _kept(left), _kept(right)))
+
+
+def _alike(left: Any, right: Any) -> bool:
+    """Tell whether two members are the same; most are plain, and need no more than ``==``."""
+    kind = type(left)
+    if kind is type(right) and kind in _PLAIN:
+        return bool(left == right)
+    return same(left, right)
 
 
 def _repeated(value: dict[str, Any]) -> frozenset[str]:
