@@ -53,11 +53,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a stack is asked to be; `extra` goes into the environment of services and gateway."""
+    """What a stack is asked to be.
+
+    `extra` goes into the environment of services and gateway. With `scratch`, nothing is kept: the
+    server of DATABASE_URL is used, but not the database that it names.
+    """
 
     folder: Path = FOLDER
     preferred_ports: bool = True
-    write_env: bool = True
+    scratch: bool = False
     feed: Path | None = None
     extra: Mapping[str, str] | None = None
 
@@ -90,12 +94,12 @@ class Stack:
         except BaseException:
             self.stop()
             raise
-        if self.options.write_env:
+        if not self.options.scratch:
             self._write_env()
 
     def stop(self) -> None:
         """Stop the parts, the last started first."""
-        if self.options.write_env and self._lock is not None:
+        if not self.options.scratch and self._lock is not None:
             self.env_file.unlink(missing_ok=True)
         while self._stops:
             self._stops.pop()()
@@ -141,7 +145,7 @@ class Stack:
         for log in self.logs.glob("*.log"):
             log.replace(log.with_suffix(".log.previous"))
         self.logs.mkdir(exist_ok=True)
-        if "DATABASE_URL" not in os.environ:
+        if self.options.scratch or "DATABASE_URL" not in os.environ:
             # State speaks of a database that is new each time; with DATABASE_URL both are kept.
             shutil.rmtree(folder / "state", ignore_errors=True)
         (folder / "state").mkdir(exist_ok=True)
@@ -161,12 +165,14 @@ class Stack:
     def _start_database(self) -> None:
         server = postgres.start(log=self.logs / "postgresql.log")
         self._stops.append(server.stop)
-        if server.process is None:
-            url = server.url
+        if server.process is not None:
+            url = _create_database(server, _DATABASE)
+        elif self.options.scratch:
+            name = f"{_DATABASE}_{os.getpid()}"
+            url = _create_database(server, name)
+            self._stops.append(lambda: _drop_database(server, name))
         else:
-            with psycopg.connect(server.url, autocommit=True) as connection:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
-            url = server.database_url(_DATABASE)
+            url = server.url
         from listings.maintenance.migrate import migrate  # noqa: PLC0415 - the stack's first need
 
         with (self.logs / "migrate.log").open("w") as log:
@@ -296,10 +302,20 @@ class Stack:
         draft.replace(self.env_file)
 
 
+def _create_database(server: postgres.Postgres, name: str) -> str:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return server.database_url(name)
+
+
+def _drop_database(server: postgres.Postgres, name: str) -> None:
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(drop)
+
+
 def _rest_login(server: postgres.Postgres, url: str) -> str:
     """PostgREST connects as `authenticator`, where that role may log in without a password."""
-    if server.process is not None:
-        return server.database_url(_DATABASE, user="authenticator")
     name = psycopg.conninfo.conninfo_to_dict(url).get("dbname")
     candidate = server.database_url(str(name), user="authenticator")
     with contextlib.suppress(psycopg.OperationalError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from signal import Signals
 from typing import TYPE_CHECKING, Final
 
 from rich.markup import escape
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ops.devstack.stack import Part
 
 _POLL_S: Final = 0.25
+_WIDE: Final = 100
 _FULL_SYNC: Final = """-H 'Content-Type: application/json' -d '{"mode":"full"}'"""
 
 
@@ -55,14 +57,16 @@ def up() -> int:
 
 def _show(out: Console, stack: Stack, took_s: float) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("part")
-    table.add_column("address", no_wrap=True)
-    table.add_column("from")
-    table.add_column("what it is for")
+    headings = (("part", 10), ("address", 21), ("from", 12), ("what it is for", None))
+    shown = 4 if out.width >= _WIDE else 3
+    for heading, least in headings[:shown]:
+        table.add_column(heading, no_wrap=True, min_width=least)
     for part in stack.parts:
-        table.add_row(part.name, part.url, escape(part.source), part.purpose)
+        row = (part.name, part.url, escape(part.source), part.purpose)
+        table.add_row(*row[:shown])
         if part.name == "gateway":
-            table.add_row("", stack.env["GATEWAY_ADMIN_URL"], "", "dashboard and admin API")
+            row = ("· admin", stack.env["GATEWAY_ADMIN_URL"], "ours", "dashboard and admin API")
+            table.add_row(*row[:shown])
     out.print(Panel(table, title=f"[green]✓[/green] up in {took_s:.1f} s", title_align="left"))
     gateway = stack.env["GATEWAY_URL"]
     out.print(
@@ -82,6 +86,10 @@ def _show(out: Console, stack: Stack, took_s: float) -> None:
     out.print("\n[dim]Ctrl-C stops everything.[/dim]")
 
 
+def _ending(exit_code: int) -> str:
+    return f"exit code {exit_code}" if exit_code >= 0 else Signals(-exit_code).name
+
+
 def _watch(out: Console, stack: Stack) -> None:
     """Say it when a part dies; the others go on: to survive that is what the gateway is for."""
     told: set[str] = set()
@@ -95,7 +103,7 @@ def _watch(out: Console, stack: Stack) -> None:
                         f"[dim]All of it: {part.process.command.log}. The other parts go on; "
                         "Ctrl-C and `make up` start afresh.[/dim]",
                         title=f"[red]✗ {part.name} ended[/red] "
-                        f"(exit code {part.process.exit_code})",
+                        f"({_ending(part.process.exit_code or 0)})",
                         title_align="left",
                         border_style="red",
                     )

@@ -38,6 +38,8 @@ _SYNCS: Final = 20
 # Weight to new, and up to where in the feed that step syncs.
 _STEPS: Final = ((10, 0.35), (50, 0.7), (100, 1.0))
 _BAR: Final = 40
+_NARROW_BAR: Final = 20
+_WIDE: Final = 100
 # The demo is one client in a hurry; both are settings that a production gateway keeps low.
 _HURRY: Final = {"SYNC_RATE_LIMIT_PER_SECOND": "500", "GATEWAY_RATE_LIMIT_PER_SECOND": "5000"}
 
@@ -55,7 +57,7 @@ def demo(count: int = DEFAULT_COUNT) -> int:
         _title(out)
         _chapter(out, 1, "Real servers", "nothing is mocked; all of it on this machine")
         options = Options(
-            folder=folder, preferred_ports=False, write_env=False, feed=feed_file, extra=_HURRY
+            folder=folder, preferred_ports=False, scratch=True, feed=feed_file, extra=_HURRY
         )
         since = _Since()
         stack = Stack(options, lambda part: _part(out, part, since()))
@@ -112,15 +114,16 @@ def _move(out: Console, client: DemoClient, feed: DemoFeed) -> Mapping[str, str]
         tally = Tally()
         _push(out, client, feed.pushed[done:until], feed.digests, tally)
         written_by |= tally.written_by
-        new = "▒" * round(_BAR * percent / 100)
+        bar = _BAR if out.width >= _WIDE else _NARROW_BAR
+        new = "▒" * round(bar * percent / 100)
         out.print(
-            f"   [bold]{percent:>3} %[/bold] to new  [cyan]{'█' * (_BAR - len(new))}[/cyan]"
+            f"   [bold]{percent:>3} %[/bold] to new  [cyan]{'█' * (bar - len(new))}[/cyan]"
             f"[magenta]{new}[/magenta]  {_STATUS_CALLS} status calls: "
             f"[cyan]old {counts['old']}[/cyan], [magenta]new {counts['new']}[/magenta] "
             "[green]✓[/green] exact"
         )
         out.print(
-            f"                {until - done:,} listings in {sum(tally.syncs.values())} syncs: "
+            f"                 {until - done:,} listings in {sum(tally.syncs.values())} syncs: "
             f"[cyan]old {tally.syncs['old']}[/cyan], [magenta]new {tally.syncs['new']}[/magenta]; "
             f"{_actions(tally)}"
         )
