@@ -95,13 +95,16 @@ def _schemas() -> dict[str, Any]:
                 "title": {"type": "string"},
                 "status": {"type": "integer"},
                 "detail": {"type": "string"},
-                "errors": {
-                    "type": "array",
-                    "items": _object("field", "expected", "got", row={"type": ["integer", "null"]}),
-                },
+                "errors": {"type": "array", "items": _fault()},
             },
         },
     }
+
+
+def _fault() -> dict[str, Any]:
+    fault = _object("field", "expected", "got")
+    fault["properties"]["row"] = {"type": "integer"}
+    return fault
 
 
 def _sync_request() -> dict[str, Any]:
