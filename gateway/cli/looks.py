@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ROLLOUT: Final = "/api/v1/rollout"
 _PIPE_WIDTH: Final = 120
+_ROOMY: Final = 100
+"""From this width on, the audit shows whole instants and where a change came from."""
 
 
 def status(session: Session) -> None:
@@ -120,20 +122,27 @@ def audit(session: Session, *, limit: int) -> None:
     if not page["items"]:
         out.print(say("audit_empty"))
         return
-    width = out.width if out.is_terminal else 120
-    widths = [5, 19, 14, 16, max(12, width - 5 - 19 - 14 - 16 - 15 - 10), 15]
-    titles = ["#", say("at"), say("who"), say("did"), say("reason"), say("from")]
+    width = out.width if out.is_terminal else _PIPE_WIDTH
+    roomy = width >= _ROOMY
+    widths = [5, 19 if roomy else 11, 12, 14]
+    titles = ["#", say("at"), say("who"), say("did"), say("reason")]
+    room = width - sum(widths) - 2 * len(widths)
+    widths.append(max(12, room - 17 if roomy else room))
+    if roomy:
+        widths.append(15)
+        titles.append(say("from"))
     _line(out, figures.row([(title, "dim") for title in titles], widths, right=(0,)))
     for entry in page["items"]:
+        at = entry["at"][:19] if roomy else entry["at"][5:16]
         cells = [
             (str(entry["id"]), "dim"),
-            (entry["at"][:19].replace("T", " "), ""),
+            (at.replace("T", " "), ""),
             (entry["actor"], "cyan"),
             (entry["action"], "bold"),
             (entry["reason"], ""),
             (entry["ip"] or figures.DASH, "dim"),
         ]
-        _line(out, figures.row(cells, widths, right=(0,)))
+        _line(out, figures.row(cells[: len(widths)], widths, right=(0,)))
 
 
 def _line(out: Console, text: Text) -> None:

@@ -99,15 +99,24 @@ class Session:
 
     def note(self, text: str) -> None:
         """Say something beside the answer."""
-        typer.echo(text, err=True)
+        self._tell(text, "")
+
+    def _tell(self, text: str, style: str) -> None:
+        """Write to stderr; on a terminal in words, not cut at the margin."""
+        if not sys.stderr.isatty():
+            typer.echo(text, err=True)
+            return
+        from rich.console import Console  # noqa: PLC0415 - as above
+        from rich.text import Text  # noqa: PLC0415 - as above
+
+        Console(stderr=True, highlight=False).print(Text(text, style=style))
 
     def fail(self, code: Exit, detail: str, *, fix: str | None = None, **more: Any) -> NoReturn:
         """End with why and what to do."""
         if self.as_json:
             problem = {"exit_code": int(code), "detail": detail, "fix": fix, **more}
             self.show_json({"error": {key: value for key, value in problem.items() if value}})
-        red = typer.style(detail, fg=typer.colors.RED) if sys.stderr.isatty() else detail
-        self.note(red)
+        self._tell(detail, "red")
         if fix:
             self.note(self.say("fix", fix=fix))
         raise typer.Exit(code)
