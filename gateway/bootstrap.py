@@ -305,6 +305,7 @@ async def _take_down(
 ) -> None:
     """Readiness off, requests finished, then everything else; nothing accepted is lost."""
     _log.info("stopping")
+    await gateway.workers.expect_the_end()
     gateway.controller.drain()
     await asyncio.sleep(READINESS_PAUSE_S)
     await gateway.workers.drain()

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+_HISTOGRAMS: Final = frozenset({"syncgate_request_duration_seconds"})
 _HELP: Final = {
+    "syncgate_request_duration_seconds": "How long requests took that went well.",
     "syncgate_requests_total": "Requests that a system answered, by what the answer says of it.",
     "syncgate_upstream_failures_total": "Requests without a usable answer, by reason.",
     "syncgate_fallbacks_total": "Requests that the other system answered instead.",
@@ -47,17 +49,30 @@ _HELP: Final = {
 
 
 def render(cells: Mapping[str, float]) -> str:
-    """Render the text exposition format, families and cells in order of their names."""
+    """Render the text exposition format, families in order of their names."""
     families: dict[str, list[tuple[str, float]]] = {}
     for name, value in cells.items():
-        families.setdefault(name.partition("{")[0], []).append((name, value))
+        families.setdefault(_family(name), []).append((name, value))
     lines: list[str] = []
-    for family in sorted(families):
-        kind = "counter" if family.endswith("_total") else "gauge"
+    for family, samples in sorted(families.items()):
         lines.append(f"# HELP {family} {_HELP.get(family, 'Not described.')}")
-        lines.append(f"# TYPE {family} {kind}")
-        lines.extend(f"{name} {_number(value)}" for name, value in sorted(families[family]))
+        lines.append(f"# TYPE {family} {_kind(family)}")
+        # A histogram's samples come in the order of their edges, which is not that of their names.
+        ordered = samples if family in _HISTOGRAMS else sorted(samples)
+        lines.extend(f"{name} {_number(value)}" for name, value in ordered)
     return "\n".join(lines) + "\n"
+
+
+def _family(cell: str) -> str:
+    name = cell.partition("{")[0]
+    base = name.rpartition("_")[0]
+    return base if base in _HISTOGRAMS else name
+
+
+def _kind(family: str) -> str:
+    if family in _HISTOGRAMS:
+        return "histogram"
+    return "counter" if family.endswith("_total") else "gauge"
 
 
 def _number(value: float) -> str:

@@ -11,9 +11,11 @@ that is gone stay in the totals, or every restart would look like a counter runn
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from gateway.core import histogram
 from gateway.core.analysis import BreakerReading, Reading
 from gateway.core.model import SECOND_US, Variant
 from gateway.core.window import Timeline
@@ -30,6 +32,7 @@ DISPLAY_WINDOW_S: Final = 60
 MAX_CELLS_PER_WORKER: Final = 5_000
 _DRIFT_S: Final = 2
 _COUNTER_ENDINGS: Final = ("_total", "_bucket", "_sum", "_count")
+_EDGES_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class Snapshots:
@@ -42,6 +45,7 @@ class Snapshots:
         self._breakers: dict[int, dict[Variant, str]] = {}
         self._cells: dict[int, Mapping[str, float]] = {}
         self._gone: dict[str, float] = {}
+        self._durations = {variant: Durations() for variant in Variant}
         self._last_complete = 0
         self._cache: dict[tuple[Variant, int], Reading] = {}
 
@@ -64,6 +68,8 @@ class Snapshots:
         variants = {Variant(name): counts for name, counts in report.variants.items()}
         if not self._timeline.add(now_us, report.worker, second, variants):
             return
+        for variant, counts in variants.items():
+            self._durations[variant].add(counts.latency)
         if report.worker in self._heard:
             self._heard[report.worker] = max(self._heard[report.worker], second)
         for name, state in report.breakers.items():
@@ -140,7 +146,38 @@ class Snapshots:
         for cells in self._cells.values():
             for name, value in cells.items():
                 totals[name] = totals.get(name, 0.0) + value
+        for variant, durations in self._durations.items():
+            totals.update(durations.cells(variant))
         return totals
+
+
+class Durations:
+    """One system's request durations since the start, in the few buckets a scraper keeps."""
+
+    __slots__ = ("_counts", "_sum_s")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(_EDGES_S) + 1)
+        self._sum_s = 0.0
+
+    def add(self, latency: histogram.Counts) -> None:
+        """Add one second's fine buckets; each counts by its upper end, so nothing looks faster."""
+        for bucket, count in latency:
+            duration_s = histogram.upper_bound(bucket) / SECOND_US
+            self._counts[bisect_left(_EDGES_S, duration_s)] += count
+            self._sum_s += duration_s * count
+
+    def cells(self, variant: Variant) -> dict[str, float]:
+        """Give them as a Prometheus histogram, edges in rising order."""
+        name, system = "syncgate_request_duration_seconds", f'system="{variant.value}"'
+        cells: dict[str, float] = {}
+        reached = 0
+        for edge, count in zip((*map(str, _EDGES_S), "+Inf"), self._counts, strict=True):
+            reached += count
+            cells[f'{name}_bucket{{{system},le="{edge}"}}'] = reached
+        cells[f"{name}_sum{{{system}}}"] = self._sum_s
+        cells[f"{name}_count{{{system}}}"] = reached
+        return cells
 
 
 def _is_counter(cell: str) -> bool:

@@ -90,11 +90,10 @@ async def probe_health(
         result = await probe.health(variant)
         await controller.probed(result)
         if result.healthy is not healthy:
-            _log.info(
-                "system_healthy" if result.healthy else "system_unhealthy",
-                system=variant.value,
-                reason=result.reason,
-            )
+            if result.healthy:
+                _log.info("system_healthy", system=variant.value)
+            else:
+                _log.warning("system_unhealthy", system=variant.value, reason=result.reason)
             healthy = result.healthy
         await asyncio.sleep(every_s)
 

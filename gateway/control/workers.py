@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 START_DEADLINE_S: Final = 30.0
+SILENCE_S: Final = 20.0
+"""A worker reports every second; one that says nothing for so long hangs and is replaced."""
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 10.0
 _STEADY_AFTER_S: Final = 30.0
@@ -64,6 +66,7 @@ class _Worker:
     connections: int = 0
     in_flight: int = 0
     finished: int = 0
+    heard_s: float = 0.0
     listening: asyncio.Task[None] | None = None
 
 
@@ -90,11 +93,13 @@ class WorkerPool:
         command: Sequence[str],
         environment: Mapping[str, str],
         drain_timeout_s: float,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._listener = listener
         self._command = tuple(command)
         self._environment = dict(environment)
         self._drain_timeout_s = drain_timeout_s
+        self._silence_s = silence_s
         self._slots = [_Slot() for _ in range(workers)]
         self._numbers = count(1)
         self._routing: Routing | None = None
@@ -155,17 +160,20 @@ class WorkerPool:
                     await self._let_go(old)
                     slot.leaving.discard(old)
 
-    async def drain(self) -> None:
-        """Ask all to finish and leave; the port closes at once, what was accepted is answered."""
+    async def expect_the_end(self) -> None:
+        """Replace nobody any more: a signal to the whole group may end workers before we do."""
         self._stopping = True
         await self._stop_keepers()
+
+    async def drain(self) -> None:
+        """Ask all to finish and leave; the port closes at once, what was accepted is answered."""
+        await self.expect_the_end()
         self._listener.close()
         await asyncio.gather(*(self._let_go(worker) for worker in self._everyone()))
 
     async def kill(self) -> None:
         """End all workers without ceremony (the start failed)."""
-        self._stopping = True
-        await self._stop_keepers()
+        await self.expect_the_end()
         for worker in self._everyone():
             await self._bury(worker, force=True)
 
@@ -209,7 +217,13 @@ class WorkerPool:
         died = asyncio.create_task(worker.process.wait())
         replaced = asyncio.create_task(slot.replaced.wait())
         try:
-            await asyncio.wait({died, replaced}, return_when=asyncio.FIRST_COMPLETED)
+            while not died.done() and not replaced.done():
+                await asyncio.wait(
+                    {died, replaced},
+                    timeout=self._silence_s / 4,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                self._end_if_silent(worker)
         finally:
             for task in (died, replaced):
                 task.cancel()
@@ -225,6 +239,12 @@ class WorkerPool:
         await self._queue.put(WorkerChanged(worker.number, "dead", detail, unexpected=True))
         return True
 
+    def _end_if_silent(self, worker: _Worker) -> None:
+        silent_s = asyncio.get_running_loop().time() - worker.heard_s
+        if silent_s > self._silence_s and worker.process.returncode is None:
+            _log.error("worker_silent", worker=worker.number, silent_s=round(silent_s, 1))
+            worker.process.kill()
+
     async def _spawn(self) -> _Worker:
         """Start one worker and wait until it listens."""
         number = next(self._numbers)
@@ -237,6 +257,8 @@ class WorkerPool:
                 str(theirs.fileno()),
                 env=self._environment,
                 pass_fds=(self._listener.fileno(), theirs.fileno()),
+                # Ctrl-C and a signal to our group are ours to pass on, in order.
+                start_new_session=True,
             )
         except OSError as error:
             ours.close()
@@ -283,6 +305,7 @@ class WorkerPool:
             worker.ready.exception()
 
     def _note(self, worker: _Worker, message: Message) -> None:
+        worker.heard_s = asyncio.get_running_loop().time()
         if isinstance(message, Report):
             worker.routing_version = message.routing_version
             worker.connections = message.connections
@@ -323,5 +346,3 @@ class WorkerPool:
         if worker.listening is not None:
             await worker.listening
         worker.writer.close()
-        with contextlib.suppress(OSError):
-            await worker.writer.wait_closed()

@@ -15,6 +15,7 @@ from gateway.control.journal import Journal
 from gateway.control.measurements import Measurements
 from gateway.control.snapshots import Snapshots
 from gateway.core import rollout
+from gateway.core.histogram import bucket_of
 from gateway.core.model import Outcome, Variant
 from gateway.core.rollout import Status
 from gateway.errors import (
@@ -361,7 +362,8 @@ async def test_the_exposition_is_well_formed(room: Room) -> None:
 
     cells = {'syncgate_requests_total{system="old",outcome="ok"}': 41.0, "syncgate_x": 1.0}
     second = room.clock.now_us() // 1_000_000 - 1
-    report = Report(1, second, 1, {"old": VariantSecond(ok=41)}, {"old": "closed"}, cells)
+    counts = VariantSecond(ok=41, latency=((bucket_of(7_000), 40), (bucket_of(90_000_000), 1)))
+    report = Report(1, second, 1, {"old": counts}, {"old": "closed"}, cells)
     await room.controller.heard(report)
     await room.controller.tick()
     room.controller._snapshots.worker_gone(1)
@@ -372,5 +374,14 @@ async def test_the_exposition_is_well_formed(room: Room) -> None:
     assert families["syncgate_requests"].type == "counter"
     assert families["syncgate_requests"].samples[0].value == 41
     assert "syncgate_x" not in families
+    durations = families["syncgate_request_duration_seconds"]
+    assert durations.type == "histogram"
+    reached = [
+        (sample.labels["le"], sample.value)
+        for sample in durations.samples
+        if sample.name.endswith("_bucket") and sample.labels["system"] == "old"
+    ]
+    assert reached[:3] == [("0.005", 0), ("0.01", 40), ("0.025", 40)]
+    assert reached[-2:] == [("60.0", 40), ("+Inf", 41)]
     assert families["syncgate_weight_ratio"].samples[0].value == 0
     assert all(family.documentation != "Not described." for family in families.values())

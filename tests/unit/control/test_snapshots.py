@@ -89,7 +89,8 @@ def test_counters_of_a_worker_that_is_gone_stay_and_its_gauges_go() -> None:
     snapshots.worker_gone(1)
     snapshots.worker_joined(2, START_S * SECOND_US)
     tell(snapshots, 2, START_S + 1, ok=2)
-    assert snapshots.totals() == {"syncgate_requests_total": 7.0, "syncgate_open": 1.0}
+    totals = snapshots.totals()
+    assert (totals["syncgate_requests_total"], totals["syncgate_open"]) == (7, 1)
 
 
 def test_a_worker_cannot_flood_the_exposition() -> None:
@@ -97,7 +98,7 @@ def test_a_worker_cannot_flood_the_exposition() -> None:
     snapshots = joined(1)
     cells = {f"syncgate_{number}": 1.0 for number in range(10_000)}
     snapshots.report(Report(1, START_S, 1, {}, {}, cells), (START_S + 1) * SECOND_US)
-    assert snapshots.totals() == {}
+    assert not {f"syncgate_{number}" for number in range(10_000)} & set(snapshots.totals())
 
 
 def test_nothing_seen_is_not_zero() -> None:
