@@ -29,7 +29,7 @@ schema = schemathesis.openapi.from_asgi(
 
 @schema.parametrize()
 @settings(
-    max_examples=scale(full=300, quick=8),
+    max_examples=scale(full=300, quick=15),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
