@@ -1,5 +1,7 @@
 """What can go wrong with listings, in the words of the field; adapters translate into these."""
 
+# ruff: noqa: N818 - named for what happened, not for being errors
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -45,7 +47,7 @@ class StoreUnavailable(ListingsError):
 
 
 class StoreRefused(ListingsError):
-    """The store answered, and will not do it until somebody changes something (credentials, schema)."""
+    """The store answered, and will not until somebody changes something (credentials, schema)."""
 
     def __init__(self, detail: str, *, code: str) -> None:
         super().__init__(detail)

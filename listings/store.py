@@ -4,7 +4,7 @@ ListingStore: where a listing is written, the one thing in which the two service
 Every implementation keeps these promises, held by one contract suite:
 
 - Listings are written in property-number order (code points), so two writers cannot deadlock.
-- A field absent from a `Listing` keeps its stored value; a write that changes nothing writes nothing.
+- A field absent from a `Listing` keeps its stored value; a write without a change writes nothing.
 - One bad listing fails alone, with its reason; the others of the batch are stored.
 - A dry run leaves no trace: no row, no journal entry, no history.
 - A record's digest is of the row as it stands (or would stand) afterwards, whatever the action was.
@@ -34,7 +34,7 @@ class Action(StrEnum):
 
 
 class DryRun(StrEnum):
-    """How a dry run was made: executed and rolled back, or only planned (design: a dry run that can be wrong)."""
+    """How a dry run was made: executed and rolled back, or only planned."""
 
     APPLIED = "applied"
     PLANNED = "planned"
@@ -44,8 +44,8 @@ class DryRunMeans(StrEnum):
     """How a dry run is kept from storing anything; the first three execute, the last only plans.
 
     `TRANSACTION` is a direct connection's own rolled-back transaction; `ROLLBACK` is PostgREST's
-    ``Prefer: tx=rollback``, used only where the server has proven to honour it; `RAISE` is a function
-    in the database that always ends by raising, with its result as the message.
+    ``Prefer: tx=rollback``, used only where the server has proven to honour it; `RAISE` is a
+    function in the database that always ends by raising, with its result as the message.
     """
 
     TRANSACTION = "transaction"
@@ -103,7 +103,7 @@ class UpsertResult:
 
 
 class SyncStatus(StrEnum):
-    """`partial`: some listings failed and the others are stored; `stopped`: an operator stopped it."""
+    """`partial`: some listings failed, or an operator stopped it; the others are stored."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -137,7 +137,7 @@ class ApiUsage:
 
 
 class ListingStore(Protocol):
-    """The port. Raises only `listings.errors`: StoreUnavailable (try again), StoreRefused (fix something)."""
+    """The port. Raises only StoreUnavailable (try again) and StoreRefused (fix something)."""
 
     @property
     def system(self) -> System:
@@ -155,7 +155,7 @@ class ListingStore(Protocol):
     async def page(
         self, workspace_id: str, *, after: str | None = None, limit: int = 100
     ) -> Sequence[StoredListing]:
-        """Up to `limit` listings whose property number is greater than `after`, in order (keyset)."""
+        """Up to `limit` listings with a property number greater than `after`, in order (keyset)."""
         ...
 
     async def property_numbers(self, workspace_id: str) -> frozenset[str]:
@@ -169,7 +169,7 @@ class ListingStore(Protocol):
     async def runs(
         self, workspace_id: str, *, limit: int = 20, before: datetime | None = None
     ) -> Sequence[SyncRun]:
-        """This system's latest runs, newest first."""
+        """Give this system's latest runs, newest first."""
         ...
 
     async def find_run(self, workspace_id: str, sync_id: UUID) -> SyncRun | None:
@@ -181,14 +181,14 @@ class ListingStore(Protocol):
         ...
 
     async def prove_dry_run(self) -> DryRunProof:
-        """Dry-run a random listing in `PROOF_WORKSPACE`, then read that workspace's rows and journal back.
+        """Dry-run a random listing in `PROOF_WORKSPACE`, then read its rows and journal back.
 
         Raises StoreRefused, saying what was found, unless nothing was stored.
         """
         ...
 
     def dry_run_means(self) -> DryRunMeans | None:
-        """The means the next dry run would use, as far as known; None before the first."""
+        """Name the means the next dry run would use, if known; None before the first."""
         ...
 
     def api_usage(self) -> ApiUsage:
