@@ -1,4 +1,4 @@
-"""A real feed of two years goes through the gateway by both systems, and both agree on every row."""
+"""A real feed of two years goes through the system by both ways, and both agree on every row."""
 
 from __future__ import annotations
 
