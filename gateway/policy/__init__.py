@@ -3,24 +3,37 @@ config/rollout.toml -> a frozen Plan; every mistake at once, with line, key and 
 
 `shape` says what may stand in the file (and is where its JSON Schema comes from), `lines` knows
 where it stands, `reading` puts both together and checks what only the whole file can show.
+`comparison` reads config/comparison.toml, the decisions about differences, in the same way.
 """
 
+from gateway.policy.comparison import (
+    DEFAULT_COMPARISON,
+    ComparisonPolicy,
+    RuleTable,
+    comparison_schema,
+    load_comparison,
+    parse_comparison,
+)
+from gateway.policy.faults import MAX_POLICY_BYTES, PolicyError, PolicyFault
 from gateway.policy.reading import (
     DEFAULT_POLICY,
-    MAX_POLICY_BYTES,
-    PolicyError,
-    PolicyFault,
     load_policy,
     parse_policy,
     policy_schema,
 )
 
 __all__ = [
+    "DEFAULT_COMPARISON",
     "DEFAULT_POLICY",
     "MAX_POLICY_BYTES",
+    "ComparisonPolicy",
     "PolicyError",
     "PolicyFault",
+    "RuleTable",
+    "comparison_schema",
+    "load_comparison",
     "load_policy",
+    "parse_comparison",
     "parse_policy",
     "policy_schema",
 ]

@@ -1,8 +1,14 @@
-"""`python -m gateway.policy` prints the JSON Schema of a policy file (config/schema)."""
+"""
+The JSON Schemas of config/schema.
+
+`python -m gateway.policy` prints that of a rollout policy, `python -m gateway.policy comparison`
+that of the decisions about differences.
+"""
 
 import json
 import sys
 
-from gateway.policy import policy_schema
+from gateway.policy import comparison_schema, policy_schema
 
-sys.stdout.write(json.dumps(policy_schema(), indent=2, ensure_ascii=False) + "\n")
+schema = comparison_schema() if sys.argv[1:] == ["comparison"] else policy_schema()
+sys.stdout.write(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
