@@ -14,6 +14,8 @@ can be trusted.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -38,6 +40,7 @@ _CHUNK_OVERHEAD_BYTES: Final = 64 * 1024
 _CHUNK_OVERHEAD_FACTOR: Final = 8
 _LINGER_US: Final = 1_000_000
 _FLUSH_US: Final = 5_000_000
+_LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
 class Phase(IntEnum):
@@ -428,7 +431,14 @@ class ClientConnection(asyncio.Protocol):
             self.deadline_us = self.plane.now_us + _FLUSH_US
             self.transport.close()
         else:
-            self.transport.abort()
+            self._reset()
+
+    def _reset(self) -> None:
+        """Give up at once: what the kernel still holds for a client that does not read goes too."""
+        raw = self.transport.get_extra_info("socket")
+        if raw is not None and raw.family != socket.AF_UNIX:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self.transport.abort()
 
     def leave(self) -> None:
         """Close if nothing is under way; part of draining, which ends the others."""
