@@ -143,6 +143,11 @@ class Process:
             self._popen.wait()
 
 
+def end_with_parent(order: signal.Signals) -> None:
+    """Have the kernel send us `order` when whoever started us is gone."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(order))
+
+
 def _tied_to(parent: int, orphan_signal: signal.Signals) -> Callable[[], None]:
     number = int(orphan_signal)
 

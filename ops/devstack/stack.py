@@ -37,6 +37,8 @@ _POSTGREST_SETTINGS: Final = {
     "db-tx-end": "commit-allow-override",
     "db-max-rows": "1000",
 }
+# Whatever proxy the machine uses, 127.0.0.1 is not behind it.
+_DIRECT: Final = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
 _SCOPES: Final = ("viewer", "operator", "admin")
 
 
@@ -259,7 +261,7 @@ class Stack:
                 name=name,
                 argv=[sys.executable, *arguments],
                 log=self.logs / f"{name}.log",
-                env={**environment, **(self.options.extra or {})},
+                env={**_DIRECT, **environment, **(self.options.extra or {})},
                 cwd=ROOT,
             )
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
+
+from ops.devstack.process import end_with_parent
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -35,3 +38,7 @@ def stop_on_signals() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
+    if "MAKELEVEL" in os.environ:
+        # Started by make: a `make up` that was killed must not leave the stack behind. A shell is
+        # another matter, it may end before what it put into the background.
+        end_with_parent(signal.SIGTERM)
