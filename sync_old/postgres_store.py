@@ -64,7 +64,7 @@ _Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
 
 ATTEMPTS: Final = 5
 DRY_RUN_ATTEMPTS: Final = 3  # each may wait a second for a row that live traffic holds
-DRY_RUN_SLICE: Final = 100
+DRY_RUN_SLICE: Final = 25
 _BACKOFF_S: Final = 0.02
 
 
@@ -265,7 +265,7 @@ class PostgresStore:
                 try:
                     async with connection.transaction():
                         if context.shadow_of is not None:
-                            start = (context.workspace_id, number, context.shadow_of)
+                            start = (context.workspace_id, [number], context.shadow_of)
                             await connection.execute(statements.RESTORE_BEFORE, start)
                         records.append(await _upsert(connection, listing, context))
                 except UnicodeEncodeError as exc:

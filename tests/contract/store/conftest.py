@@ -69,7 +69,7 @@ class Harness:
 
     async def standing(self) -> dict[str, StoredListing]:
         """Every listing of the workspace, by property number."""
-        rows = await self.store.page(self.workspace, limit=10_000)
+        rows = await self.store.page(self.workspace, limit=100_000)
         return {row.property_number: row for row in rows}
 
     def rows(self) -> list[dict[str, Any]]:

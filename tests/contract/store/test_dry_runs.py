@@ -152,7 +152,6 @@ SERVERS = (
     ("real", "rollback"),
     ("real", "rollback-allow-override"),
     ("standin", "commit"),
-    ("standin", "commit-allow-override"),
 )
 
 
