@@ -17,7 +17,7 @@ from listings.errors import InvalidInput
 from listings.model import FIELDS, Kind, StoredListing
 from tests.support.scale import scale
 
-COUNT = scale(full=2_000, quick=100)
+COUNT = scale(full=2_000, quick=60)
 PIECES = st.sampled_from(
     [
         "万", "億", "円", "千", "坪", "㎡", "m2", "年", "月", "日", "時", "分", "令和", "昭和",
