@@ -20,11 +20,11 @@ class Stopped(Exception):  # noqa: N818 - it is an order, not an error
     """Somebody asked us to stop."""
 
 
-def console() -> Console:
-    """Return where to print: as wide as the terminal, and readable where there is none."""
+def console(*, width: int = _WIDTH_WITHOUT_TERMINAL) -> Console:
+    """Return where to print: as wide as the terminal, or `width` where there is none."""
     found = Console(highlight=False)
     if not found.is_terminal:
-        found = Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+        found = Console(highlight=False, width=width)
     return found
 
 

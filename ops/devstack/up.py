@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from ops.devstack.stack import Part
 
 _POLL_S: Final = 0.25
-_WIDE: Final = 100
+_WIDE: Final = 118  # what the table with every column needs
 _FULL_SYNC: Final = """-H 'Content-Type: application/json' -d '{"mode":"full"}'"""
 
 
 def up() -> int:
     """Start, show, wait, stop."""
-    out = console()
+    out = console(width=_WIDE)
     stop_on_signals()
     stack: Stack | None = None
     try:
