@@ -116,6 +116,14 @@ def test_clients_do_not_share():
     assert table.admit("b", NOW_US).allowed
 
 
+def test_a_client_that_comes_back_has_its_whole_burst():
+    """Long idle saves up one burst, not more."""
+    table = Table(Quota.per_second(1, 2))
+    assert table.admit("a", NOW_US).allowed
+    later_us = NOW_US + 3600 * SECOND_US
+    assert [table.admit("a", later_us).allowed for _ in range(3)] == [True, True, False]
+
+
 def test_keys_whose_time_is_past_are_forgotten():
     """A key that could not be told from a new one takes no room."""
     table = Table(Quota.per_second(1, 1))
