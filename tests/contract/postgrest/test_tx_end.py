@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import pytest
 
 from tests.support.servers import Database, create_database, drop_database
@@ -17,6 +16,8 @@ from tests.support.shared import SHARED, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx2
 
 FILE = "contracts/postgrest_tx_matrix.json"
 MATRIX: list[dict[str, Any]] = (

@@ -11,7 +11,6 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import httpx2
 import pytest
 
 from tests.support.servers import create_database, drop_database
@@ -19,6 +18,8 @@ from tests.support.shared import SHARED, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx2
 
     from ops.devstack.postgrest import Postgrest
 
