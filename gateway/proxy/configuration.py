@@ -63,6 +63,9 @@ class DataPlaneSettings:
     mirror_queue_bytes: int = 64 * MEBIBYTE
     mirror_timeout_ms: int = 60_000
 
+    # `module:class`, named by the composition root, called with the path; none = keys mean nothing.
+    key_store: str | None = None
+    key_store_path: str = ""
     idempotency_ttl_s: int = 86_400
     access_log_every: int = 0
 

@@ -7,7 +7,8 @@ Who answers for a failure:
   the failure still counts against the canary.
 - *A read without an answer* on a connection that had served before: once more on another one,
   within the retry budget; the connection may just have been old.
-- *A write that may have arrived* is never sent again.
+- *A write that may have arrived* is never sent again, unless its key makes that safe: then once
+  more, to the same system (`keyed`).
 - *The baseline's failures* are told to the client, 502, 503 or 504; they never turn into traffic
   for the canary.
 """
@@ -47,7 +48,7 @@ class Exchange:
 
     __slots__ = (
         "body", "client", "deadline_us", "forced", "head", "permit", "plane", "request_head",
-        "request_id", "retried", "side", "started_us", "to_head",
+        "request_id", "retried", "scope", "side", "started_us", "to_head",
     )  # fmt: skip
 
     def __init__(self, plane: Plane, client: ClientConnection, head: Head, body: Body) -> None:
@@ -58,6 +59,7 @@ class Exchange:
         self.to_head = head.is_head
         self.retried = False
         self.forced = False
+        self.scope: bytes | None = None
 
     # --- out ---
 
@@ -75,7 +77,20 @@ class Exchange:
         self.deadline_us = now_us + (plane.read_us if head.is_read else plane.write_us)
         if head.forced is not None:
             self.forced = plane.may_force(head)
+        if head.idempotency_key is not None and plane.keyed is not None and not head.is_read:
+            plane.keyed.begin(self)
+            return
         self._send(plane.assign(head), now_us)
+
+    def send_to(self, side: Side) -> None:
+        """Go on with a write whose key is claimed."""
+        self._send(side, monotonic_ns() // 1000)
+
+    def turn_away(self, answer: Answer, reason: str) -> None:
+        """End a write whose key is not free."""
+        self.plane.refuse(reason)
+        self._leave()
+        self._reply(answer)
 
     def _limit(self, now_us: int) -> Answer | None:
         plane = self.plane
@@ -179,9 +194,18 @@ class Exchange:
             plane.record_sync(side, outcome, now_us, took_us, answer.sync_records)
         else:
             plane.record(side, outcome, now_us, took_us)
+        if self.scope is not None and plane.keyed is not None:
+            plane.keyed.answered(self, answer, body, lambda: self._tell(answer, body))
+        else:
+            self._tell(answer, body)
+
+    def _tell(self, answer: AnswerHead, body: Body) -> None:
+        plane, client = self.plane, self.client
         plane.in_flight -= 1
         if client is not None:
-            client.answer(answer.forward, side.mark, self.request_id, b"" if self.to_head else body)
+            client.answer(
+                answer.forward, self.side.mark, self.request_id, b"" if self.to_head else body
+            )
         if plane.mirror.target is not None:
             plane.mirror.shadow(self, answer, body)
 
@@ -209,7 +233,7 @@ class Exchange:
         if self.client is None:
             side.settle(self.permit, now_us, ok=None)
             plane.record(side, _IGNORED, now_us, 0)
-            plane.in_flight -= 1
+            self._leave()
             return
         side.settle(self.permit, now_us, ok=False)
         if side.is_canary and not failure.sent and not self.forced:
@@ -226,12 +250,15 @@ class Exchange:
             and reused
             and not self.retried
             and self.client is not None
-            and self.head.is_read
+            and (self.head.is_read or self.scope is not None)
             and self.plane.may_retry()
         )
 
     def _leave(self) -> None:
-        self.plane.in_flight -= 1
+        plane = self.plane
+        plane.in_flight -= 1
+        if self.scope is not None and plane.keyed is not None:
+            plane.keyed.unanswered(self)
 
     def _reply(self, answer: Answer) -> None:
         """Answer from the gateway itself."""

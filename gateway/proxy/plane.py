@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.core.breaker import Permit, Rejected
     from gateway.proxy.configuration import DataPlaneSettings
     from gateway.proxy.guard import Head
+    from gateway.proxy.keyed import KeyedWrites
     from gateway.proxy.protocol import ClientConnection
 
 IGNORED: Final = int(Outcome.IGNORED)
@@ -136,6 +137,7 @@ class Plane:
         self.prefix = settings.prefix.rstrip("/").encode()
         self.below_prefix = self.prefix + b"/"
         self.scheme = b"https" if settings.tls_certificate else b"http"
+        self.keyed: KeyedWrites | None = None
         self.connections: set[ClientConnection] = set()
         self.per_address: dict[str, int] = {}
         self.heads: dict[bytes, Head] = {}

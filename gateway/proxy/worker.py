@@ -8,8 +8,6 @@ then `Drained`) or when the link closes (the parent is gone).
 
     python -m gateway.proxy.worker NUMBER LISTEN_FD LINK_FD  # settings as JSON in SYNCGATE_WORKER
 
-or, from a composition root that also gives a store for idempotency keys, `run_worker(...)`.
-
 **Leaving.** The listening socket is shared, so closing our copy of it resets nobody: connections
 waiting in its queue are taken by another worker. Connections we have are told to close with their
 next answer; those that stay silent for a moment are closed; requests under way finish.
@@ -20,21 +18,26 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import importlib
 import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 
 from gateway.proxy.configuration import DataPlaneSettings
+from gateway.proxy.keyed import KeyedWrites
 from gateway.proxy.plane import Plane
 from gateway.proxy.protocol import factory
 from gateway.proxy.reporter import Reporter
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from gateway.proxy.keyed import KeyStore
 
 SETTINGS_VARIABLE: Final = "SYNCGATE_WORKER"
 _TICK_S: Final = 0.1
@@ -90,6 +93,8 @@ async def drain(plane: Plane) -> None:
     for side in plane.sides:
         side.pool.close()
     plane.mirror.close()
+    if plane.keyed is not None:
+        plane.keyed.close()
 
 
 async def _serve(
@@ -97,6 +102,8 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     plane = Plane(settings, loop, worker=number)
+    if settings.key_store is not None:
+        plane.keyed = KeyedWrites(plane, _key_store(settings.key_store, settings.key_store_path))
     config = uvicorn.Config(
         _no_application,
         http=cast("Any", factory(plane)),
@@ -140,6 +147,13 @@ def run_worker(settings: DataPlaneSettings, *, number: int, listen_fd: int, link
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, number, listener, link))
     return 0
+
+
+def _key_store(named: str, path: str) -> KeyStore:
+    """Make the store that the composition root named; this process cannot know its class."""
+    module, _, name = named.partition(":")
+    made: KeyStore = getattr(importlib.import_module(module), name)(Path(path))
+    return made
 
 
 def _loop_factory() -> Any:

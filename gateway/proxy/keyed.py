@@ -1,0 +1,156 @@
+"""
+Writes with an `Idempotency-Key`: done once, answered the same way ever after.
+
+Such a request leaves the fast path. Its key is claimed in a store, durably, before anything is
+sent; while it is under way a second one is told so (409), afterwards it gets the stored answer, and
+the same key with another request is refused (422). The key belongs to one client and one route, and
+to the system it was first sent to: what may have been begun on one side is not begun on the other.
+If the store cannot be reached nothing is sent (503): a promise that cannot be kept is not made.
+
+A stored answer is a final one. After a 5xx or no answer the key stays with its system, open for
+another try by the same caller.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from time import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from gateway.proxy.problems import Answer, problem, unavailable
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from gateway.proxy.answers import AnswerHead
+    from gateway.proxy.bodies import Body
+    from gateway.proxy.exchange import Exchange
+    from gateway.proxy.plane import Plane
+
+CLAIMED: Final = "claimed"
+UNDER_WAY: Final = "under_way"
+OTHER_REQUEST: Final = "other_request"
+DONE: Final = "done"
+_MAX_STORED_BYTES: Final = 4 * 1024 * 1024
+_SERVER_ERROR: Final = 500
+_UNREACHABLE: Final = unavailable("The store of idempotency keys cannot be reached.", 1)
+_UNDER_WAY: Final = problem(
+    409, "A request with this Idempotency-Key is under way.", b"Retry-After: 1\r\n"
+)
+_OTHER_REQUEST: Final = problem(422, "This Idempotency-Key was used for another request.")
+_REPLAYED: Final = b"Idempotency-Replayed: true\r\n"
+
+
+class KeyStore(Protocol):
+    """Where keys are kept. Calls block and come from one thread; any exception is unreachable."""
+
+    def claim(
+        self, scope: bytes, fingerprint: bytes, *, side: str, now_s: int, lease_s: int, ttl_s: int
+    ) -> tuple[str, str, bytes, bytes]:
+        """Take the key, or say what is known of it: (verdict, side, stored head, stored body)."""
+        ...
+
+    def finish(self, scope: bytes, *, side: str, head: bytes, body: bytes) -> None:
+        """Store the final answer."""
+        ...
+
+    def reopen(self, scope: bytes, *, side: str) -> None:
+        """Let the same request try again, on the same side."""
+        ...
+
+
+class KeyedWrites:
+    """The keys of one worker's requests."""
+
+    def __init__(self, plane: Plane, store: KeyStore) -> None:
+        self.plane = plane
+        self.store = store
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="keys")
+        self.ttl_s = plane.settings.idempotency_ttl_s
+        # A claim outlives the longest request; whoever still holds it then has died.
+        self.lease_s = plane.settings.sync_timeout_ms // 1000 + 30
+
+    def begin(self, exchange: Exchange) -> None:
+        """Claim the key, then send, replay or refuse."""
+        head, client = exchange.head, exchange.client
+        owner = head.api_key or (client.address.encode() if client is not None else b"")
+        scope = _digest(owner, head.method, head.path, head.idempotency_key or b"")
+        fingerprint = _digest(head.forward.partition(b"\r\n")[0], exchange.body)
+        side = self.plane.assign(head)
+        self._run(
+            lambda: self.store.claim(
+                scope,
+                fingerprint,
+                side=side.name,
+                now_s=int(time()),
+                lease_s=self.lease_s,
+                ttl_s=self.ttl_s,
+            ),
+            lambda found: self._claimed(exchange, scope, found),
+            lambda: exchange.turn_away(_UNREACHABLE, "idempotency_store"),
+        )
+
+    def _claimed(
+        self, exchange: Exchange, scope: bytes, found: tuple[str, str, bytes, bytes]
+    ) -> None:
+        verdict, name, head, body = found
+        if verdict == CLAIMED:
+            exchange.scope = scope
+            exchange.send_to(self.plane.new if name == self.plane.new.name else self.plane.old)
+        elif verdict == DONE:
+            system = b"Sync-System: %b\r\n" % name.encode()
+            exchange.turn_away(Answer(0, head + _REPLAYED + system, body), "idempotency_replayed")
+        elif verdict == UNDER_WAY:
+            exchange.turn_away(_UNDER_WAY, "idempotency_under_way")
+        else:
+            exchange.turn_away(_OTHER_REQUEST, "idempotency_other_request")
+
+    def answered(
+        self, exchange: Exchange, answer: AnswerHead, body: Body, tell: Callable[[], None]
+    ) -> None:
+        """Store the answer, then let the client have it."""
+        scope, side = exchange.scope, exchange.side.name
+        if scope is None or answer.status >= _SERVER_ERROR or len(body) > _MAX_STORED_BYTES:
+            self.unanswered(exchange)
+            tell()
+            return
+        stored = bytes(body)
+        self._run(
+            lambda: self.store.finish(scope, side=side, head=answer.forward, body=stored),
+            lambda _: tell(),
+            tell,  # the work is done; an answer that could not be stored is still the answer
+        )
+
+    def unanswered(self, exchange: Exchange) -> None:
+        """Leave the key open for another try on the same side."""
+        scope, side = exchange.scope, exchange.side.name
+        if scope is not None:
+            exchange.scope = None
+            self._run(lambda: self.store.reopen(scope, side=side), lambda _: None, lambda: None)
+
+    def _run(
+        self, work: Callable[[], Any], then: Callable[[Any], None], otherwise: Callable[[], None]
+    ) -> None:
+        def finished(future: asyncio.Future[Any]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                self.plane.refuse("idempotency_store_error")
+                otherwise()
+            else:
+                then(future.result())
+
+        self.plane.loop.run_in_executor(self.thread, work).add_done_callback(finished)
+
+    def close(self) -> None:
+        """Let the thread end with what it has."""
+        self.thread.shutdown(wait=True)
+
+
+def _digest(*parts: Body) -> bytes:
+    """Digest parts so that no two lists of parts give the same bytes."""
+    whole = blake2b(digest_size=24)
+    for part in parts:
+        whole.update(b"%d:" % len(part))
+        whole.update(part)
+    return whole.digest()

@@ -1,0 +1,200 @@
+"""Writes with a key: done once, whatever the caller, the system or the store does."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+
+import pytest
+
+from gateway.adapters.idempotency import FILE_NAME, SqliteKeys
+from gateway.proxy.keyed import KeyedWrites
+from tests.support.dataplane import (
+    OK,
+    UNREACHABLE,
+    Received,
+    RecordingUpstream,
+    data_plane,
+    routing,
+    unlimited,
+)
+from tests.support.scale import scale
+from tests.support.workers import fleet
+
+SYNC = "/api/property-listings/sync"
+KEY = {"Idempotency-Key": "k-1"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store of the test's own."""
+    keys = SqliteKeys(tmp_path / FILE_NAME)
+    yield keys
+    keys.close()
+
+
+async def post(gateway, body: bytes = b"{}", **headers: str):
+    """A write with the key, or with others."""
+    return await gateway.ask(SYNC, "POST", {**KEY, **headers}, body)
+
+
+async def test_the_second_time_the_stored_answer_comes_back(store) -> None:
+    """Same status, same body, same system, marked as replayed; nothing is executed again."""
+    answer = OK.replace(b"200 OK", b"201 Created").replace(b"Content-Type", b"Sync-Id: 1\r\nX-T")
+    async with (
+        RecordingUpstream(answer) as old,
+        RecordingUpstream(answer) as new,
+        data_plane(unlimited(old.url, new.url), routing(100)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        first = await post(gateway)
+        gateway.plane.route(routing(0, 2))
+        again = await post(gateway)
+        assert (first.status, again.status, again.body) == (201, 201, b"ok")
+        assert again.headers["sync-system"] == "new"
+        assert again.headers["sync-id"] == "1"
+        assert again.headers["idempotency-replayed"] == "true"
+        assert "idempotency-replayed" not in first.headers
+        assert len(new.requests) == 1
+        assert not old.requests
+        assert (await post(gateway, b"other")).status == 422
+        assert (await post(gateway, apikey="somebody else")).status == 201
+        assert (await gateway.ask(f"{SYNC}/x", "POST", KEY, b"{}")).status == 201
+        assert len(old.requests) == 2
+        assert gateway.plane.in_flight == 0
+
+
+async def test_of_many_at_once_one_is_executed(store) -> None:
+    """A thousand equal requests: one execution; the others wait or get its answer."""
+
+    async def slowly(_: Received) -> bytes:
+        await asyncio.sleep(0.05)
+        return OK
+
+    count = scale(full=1_000, quick=200)
+    async with (
+        RecordingUpstream(slowly) as old,
+        data_plane(unlimited(old.url, UNREACHABLE)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        answers = await asyncio.gather(*(post(gateway) for _ in range(count)))
+        seen = Counter(answer.status for answer in answers)
+        assert set(seen) <= {200, 409}
+        assert len(old.requests) == 1
+        assert (await post(gateway)).status == 200
+        assert len(old.requests) == 1
+
+
+async def test_a_key_sticks_to_its_system_until_there_is_an_answer(store) -> None:
+    """No answer and 5xx leave it open: the next try goes to the same side, whatever the weight."""
+    answers = iter([None, None, b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", OK])
+    async with (
+        RecordingUpstream() as old,
+        RecordingUpstream(lambda _: next(answers)) as new,
+        data_plane(unlimited(old.url, new.url), routing(100)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        assert (await post(gateway)).status == 502
+        gateway.plane.route(routing(0, 2))
+        assert (await post(gateway)).status == 502
+        assert (await post(gateway)).status == 503
+        assert (await post(gateway)).status == 200
+        assert (await post(gateway)).headers["idempotency-replayed"] == "true"
+        assert len(new.requests) == 4
+        assert not old.requests
+
+
+async def test_what_was_never_sent_may_go_to_the_other_side(store) -> None:
+    """The canary is unreachable, so the baseline takes the key over."""
+    async with (
+        RecordingUpstream() as old,
+        data_plane(unlimited(old.url, UNREACHABLE), routing(100)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        assert (await post(gateway)).headers["sync-system"] == "old"
+        again = await post(gateway)
+        assert (again.headers["sync-system"], again.headers["idempotency-replayed"]) == (
+            "old", "true",
+        )  # fmt: skip
+        assert len(old.requests) == 1
+
+
+async def test_without_its_store_a_keyed_write_is_not_sent(tmp_path) -> None:
+    """503, because the promise could not be kept; writes without a key go on."""
+    async with (
+        RecordingUpstream() as old,
+        data_plane(unlimited(old.url, UNREACHABLE)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, SqliteKeys(tmp_path / "no" / "folder"))
+        refused = await post(gateway)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert not old.requests
+        assert (await gateway.ask(SYNC, "POST", body=b"{}")).status == 200
+        assert gateway.plane.in_flight == 0
+
+
+async def test_a_claim_is_on_disk_before_anything_is_sent(store, tmp_path) -> None:
+    """What the upstream sees of the world while it works: the key is pending."""
+    states = []
+
+    def look(_: Received) -> bytes:
+        with sqlite3.connect(tmp_path / FILE_NAME) as other:
+            states.extend(other.execute("select state, side from keys").fetchall())
+        return OK
+
+    async with (
+        RecordingUpstream(look) as old,
+        data_plane(unlimited(old.url, UNREACHABLE)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        await post(gateway)
+    assert states == [("pending", "old")]
+
+
+async def test_keys_hold_across_workers(tmp_path) -> None:
+    """The store named in the settings is shared by the workers of a node, and outlives them."""
+    async with (
+        RecordingUpstream() as old,
+        fleet(
+            unlimited(
+                old.url, UNREACHABLE, drain_idle_ms=100,
+                key_store="gateway.adapters.idempotency:SqliteKeys",
+                key_store_path=str(tmp_path / FILE_NAME),
+            ),
+            routing(),
+        ) as workers,
+    ):  # fmt: skip
+        from tests.support.dataplane import DataPlane
+
+        gateway = DataPlane(None, workers.port)  # type: ignore[arg-type]  # another process
+        first = await workers.start()
+        assert (await post(gateway)).status == 200
+        await workers.start()
+        await first.leave()
+        assert (await post(gateway)).headers["idempotency-replayed"] == "true"
+        assert len(old.requests) == 1
+
+
+def claim(keys: SqliteKeys, scope: bytes, now_s: int, side: str = "old") -> str:
+    """The verdict of one claim."""
+    return keys.claim(scope, b"f", side=side, now_s=now_s, lease_s=10, ttl_s=100)[0]
+
+
+def test_keys_expire_and_are_bounded(tmp_path) -> None:
+    """After its time a key is as good as new; beyond the bound the oldest answers go."""
+    keys = SqliteKeys(tmp_path / FILE_NAME, max_rows=3, prune_every=5)
+    assert claim(keys, b"a", 0) == "claimed"
+    assert claim(keys, b"a", 9) == "under_way"
+    assert claim(keys, b"a", 10) == "claimed"  # whoever held it has died
+    keys.finish(b"a", side="old", head=b"h", body=b"b")
+    assert claim(keys, b"a", 109) == "done"
+    assert claim(keys, b"a", 111) == "claimed"
+    for number in range(30):
+        scope = b"%d" % number
+        claim(keys, scope, 120 + number)
+        keys.finish(scope, side="old", head=b"", body=b"")
+    with sqlite3.connect(tmp_path / FILE_NAME) as other:
+        (rows,) = other.execute("select count(*) from keys").fetchone()
+    assert 3 <= rows <= 3 + 5
+    keys.close()
