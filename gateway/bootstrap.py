@@ -39,6 +39,7 @@ from gateway.control.actions import Actions
 from gateway.control.controller import Controller
 from gateway.control.dispatcher import Dispatcher
 from gateway.control.journal import Journal
+from gateway.control.lease import SoleLease
 from gateway.control.listener import listen, url_of
 from gateway.control.measurements import Measurements
 from gateway.control.resources import Resources
@@ -164,6 +165,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     controller = Controller(
         rollout.begin(plan, state),
         journal=Journal(store, version=stored.version if stored else 0),
+        lease=SoleLease(),
         clock=clock,
         workers=workers,
         snapshots=Snapshots(workers=settings.workers),
@@ -345,6 +347,8 @@ def _ready_block(gateway: Gateway) -> str:
         f"  store    {settings.state_dir.resolve()}",
         f"  workers  {len(view.workers)}",
     ]
+    if settings.redis_url is not None:
+        lines.append("  note     REDIS_URL is not used: this gateway stands alone")
     if not settings.admin_tokens:
         lines.append("  note     no GATEWAY_ADMIN_TOKENS: the admin port answers reads only")
     return "\n".join(lines)

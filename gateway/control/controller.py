@@ -11,6 +11,7 @@ as soon as its evidence is complete it looks, without waiting for the tick.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -23,7 +24,7 @@ from gateway.control.turns import Turns, standing
 from gateway.core import rollout
 from gateway.core.analysis import Inputs, Probe, UserReport
 from gateway.core.model import Outcome, Variant
-from gateway.errors import StoreUnavailableError
+from gateway.errors import Fault, PolicyError, StoreUnavailableError
 from gateway.ports import SYSTEM_ACTOR, ControlView, ReportSeverity, Transition
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
     from gateway.control.measurements import Measurements
     from gateway.control.snapshots import Snapshots
     from gateway.control.workers import WorkerChanged, WorkerPool
-    from gateway.ports import Actor, Clock, Command, ProbeResult, StateStore
+    from gateway.ports import Actor, Clock, Command, Lease, ProbeResult, StateStore
 
 TICK_S: Final = 1.0
 ALARM_PAUSE_US: Final = 100_000
 """While evidence stands, look at most this often between ticks."""
+_REPORTS_KEPT: Final = 10_000
 _REPORTS_KEPT_US: Final = 30 * 24 * 3600 * 1_000_000
 
 _log = structlog.get_logger("controller")
@@ -53,6 +55,7 @@ class Controller:
         engine: rollout.Engine,
         *,
         journal: Journal,
+        lease: Lease,
         clock: Clock,
         workers: WorkerPool,
         snapshots: Snapshots,
@@ -63,6 +66,7 @@ class Controller:
         fresh_salt: Callable[[], str],
     ) -> None:
         self._journal = journal
+        self._lease = lease
         self._clock = clock
         self._workers = workers
         self._snapshots = snapshots
@@ -74,7 +78,7 @@ class Controller:
         self._followers = Followers()
         self._probes: dict[Variant, Probe] = {}
         self._probe_results: dict[Variant, ProbeResult] = {}
-        self._reports: list[UserReport] = []
+        self._reports: deque[UserReport] = deque(maxlen=_REPORTS_KEPT)
         self._draining = False
         self._turns = Turns(
             engine,
@@ -182,6 +186,7 @@ class Controller:
         plan = await asyncio.to_thread(self._read_policy)
         async with self._order:
             before = self._turns.engine.plan
+            _must_fit(plan, before, self._turns.engine.state)
             self._turns.engine = rollout.with_plan(self._turns.engine, plan)
             await self._turns.note_change(
                 "policy.reload", by=by, reason=reason, text=f"Policy {plan.name} is in force."
@@ -222,10 +227,10 @@ class Controller:
         self._measurements.restore(
             await self.store.measurements(since_us=now_us - 24 * 3600 * 1_000_000), now_us=now_us
         )
-        self._reports = [
+        self._reports.extend(
             _user_report(report)
             for report in await self.store.reports(since_us=now_us - _REPORTS_KEPT_US)
-        ]
+        )
         self._followers.remember(await self.store.latest_events(limit=50))
         self._turns.publish()
 
@@ -302,7 +307,8 @@ class Controller:
         async with self._order:
             if not self._journal.writable:
                 self._followers.tell(await self._journal.catch_up())
-            await self._look()
+            if self._lease.held:
+                await self._look()
 
     async def tell(self, kind: str, text: str) -> None:
         """Store and tell one event of the control plane's own."""
@@ -317,6 +323,8 @@ class Controller:
 
     def _gather(self) -> Inputs:
         now_us = self._clock.now_us()
+        while self._reports and self._reports[0].at_us < now_us - _REPORTS_KEPT_US:
+            self._reports.popleft()
         return Inputs(
             now_us=now_us,
             readings=self._snapshots.readings(self._turns.engine.plan.windows_s()),
@@ -338,6 +346,21 @@ class Controller:
 
     def _publish(self, route: rollout.Route) -> None:
         self._workers.publish(records.routing(route, draining=self._draining))
+
+
+def _must_fit(plan: rollout.Plan, before: rollout.Plan, state: rollout.State) -> None:
+    """Refuse a policy in which the phase that is on stands elsewhere, or not at all."""
+    if state.phase is None:
+        return
+    running = before.phases[state.phase].id
+    if state.phase < len(plan.phases) and plan.phases[state.phase].id == running:
+        return
+    fault = Fault(
+        f"phase {state.phase + 1}", "is another one than the phase that is on", f"id {running!r}"
+    )
+    raise PolicyError(
+        "Policy", (fault,), todo="Keep the phases up to the running one, or roll back first."
+    )
 
 
 def _user_report(report: ports.UserReport) -> UserReport:

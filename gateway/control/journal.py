@@ -119,8 +119,13 @@ class Journal:
                 f"The store did not answer within {self._patience_s:g} s.",
                 todo="Check the disk of the state directory.",
             )
-        committed = task.result()
+        return self._learn(task.result())
+
+    def _learn(self, committed: Committed) -> tuple[Event, ...]:
         self._version = committed.version
+        for entry in committed.audit:
+            # Kept outside the store as well: a history rewritten with its head shows here.
+            _log.info("audited", seq=entry.seq, action=entry.action, digest=entry.digest)
         return committed.events
 
     def _settle(self, task: asyncio.Task[Committed]) -> None:
@@ -128,7 +133,7 @@ class Journal:
         self._late = None
         lost = task.cancelled() or task.exception() is not None
         if not lost:
-            self._version = task.result().version
+            self._learn(task.result())
         follow_up = self._if_late_lost if lost else self._if_late_stored
         if follow_up is not None:
             self._waiting.insert(0, follow_up)

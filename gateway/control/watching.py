@@ -43,7 +43,10 @@ async def endure(loop: Loop, *, tell: Callable[[Notice], None], clock: Clock) ->
     while True:
         try:
             await loop()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the traffic must go on
+        except Exception as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the end was asked for; what else went wrong meanwhile changes nothing
             _log.exception("control_loop_failed", error=str(error))
             if clock.now_us() - told_us >= _TELL_AGAIN_US:
                 told_us = clock.now_us()

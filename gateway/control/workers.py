@@ -105,7 +105,7 @@ class WorkerPool:
         self._routing: Routing | None = None
         self._queue: asyncio.Queue[WorkerMessage] = asyncio.Queue(_QUEUE)
         self._stopping = False
-        self._rolling = asyncio.Lock()
+        self._rolling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start every slot; WorkerFailedError if one cannot serve."""
@@ -149,16 +149,22 @@ class WorkerPool:
 
     async def roll(self) -> None:
         """Replace every worker by a new one, one after the other, losing nothing."""
-        async with self._rolling:
-            for slot in self._slots:
-                async with slot.filling:
-                    successor = await self._spawn()
-                    old, slot.worker = slot.worker, successor
-                    slot.replaced.set()
-                if old is not None:
-                    slot.leaving.add(old)
-                    await self._let_go(old)
-                    slot.leaving.discard(old)
+        if self._rolling is None or self._rolling.done():
+            self._rolling = asyncio.create_task(self._roll())
+        await asyncio.wait({self._rolling})
+        if not self._rolling.cancelled():
+            self._rolling.result()
+
+    async def _roll(self) -> None:
+        for slot in self._slots:
+            async with slot.filling:
+                successor = await self._spawn()
+                old, slot.worker = slot.worker, successor
+                slot.replaced.set()
+            if old is not None:
+                slot.leaving.add(old)
+                await self._let_go(old)
+                slot.leaving.discard(old)
 
     async def expect_the_end(self) -> None:
         """Replace nobody any more: a signal to the whole group may end workers before we do."""
@@ -182,11 +188,11 @@ class WorkerPool:
         return present + [worker for slot in self._slots for worker in slot.leaving]
 
     async def _stop_keepers(self) -> None:
-        for slot in self._slots:
-            if slot.keeper is not None:
-                slot.keeper.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await slot.keeper
+        busy = [task for task in (self._rolling, *(s.keeper for s in self._slots)) if task]
+        for task in busy:
+            task.cancel()
+        if busy:
+            await asyncio.wait(busy)
 
     async def _keep(self, slot: _Slot) -> None:
         """Keep the slot filled until the pool stops."""
@@ -273,14 +279,18 @@ class WorkerPool:
             writer.write(encode(self._routing))
         worker.listening = asyncio.create_task(self._listen(worker))
         try:
-            await asyncio.wait_for(asyncio.shield(ready), START_DEADLINE_S)
-        except (TimeoutError, WorkerFailedError, asyncio.CancelledError) as error:
+            # Not wait_for: it may swallow a cancellation when the worker fails at the same moment.
+            await asyncio.wait({ready}, timeout=START_DEADLINE_S)
+            if not ready.done():
+                ready.set_exception(
+                    WorkerFailedError(
+                        f"Worker {number} was not ready within {START_DEADLINE_S:.0f} s.",
+                        todo="Its output is in the log.",
+                    )
+                )
+            ready.result()
+        except BaseException:
             await self._bury(worker, force=True)
-            if isinstance(error, TimeoutError):
-                raise WorkerFailedError(
-                    f"Worker {number} was not ready within {START_DEADLINE_S:.0f} s.",
-                    todo="Its output is in the log.",
-                ) from error
             raise
         return worker
 
@@ -292,7 +302,8 @@ class WorkerPool:
                 message = decode(line) if line else None
             except (OSError, ValueError) as error:
                 _log.error("worker_link_broken", worker=worker.number, reason=str(error))
-                worker.process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.kill()
                 break
             if message is None:
                 break

@@ -51,7 +51,7 @@ def test_kill_9_in_the_middle_of_orders(gateway: GatewayProcess) -> None:
     draw = random.Random(11)
     gateway.start()
     gateway.order("start")
-    for _ in range(scale(full=40, quick=3)):
+    for _ in range(scale(full=40, quick=2)):
         acknowledged = {"version": gateway.rollout["version"]}
         killer = threading.Timer(draw.uniform(0.0, 0.15), gateway.process.kill)
         killer.start()

@@ -81,6 +81,7 @@ class GatewayProcess:
     old_url: str
     new_url: str
     environment: dict[str, str] = field(default_factory=dict)
+    module: tuple[str, ...] = ("tests.support.gateway_process",)
     process: subprocess.Popen[str] | None = None
     data_url: str = ""
     admin_url: str = ""
@@ -108,7 +109,7 @@ class GatewayProcess:
         }
         with self.log.open("a") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "tests.support.gateway_process"],
+                [sys.executable, "-m", *self.module],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, **settings},

@@ -121,3 +121,13 @@ def test_a_second_gateway_on_the_same_state_is_refused(gateway: GatewayProcess) 
     assert f"in use by a running gateway (process {gateway.pid})" in said
     assert "GATEWAY_STATE_DIR" in said
     assert gateway.status().status == 200
+
+
+def test_an_end_in_the_middle_of_a_replacement_is_an_end(gateway: GatewayProcess) -> None:
+    """SIGTERM right after SIGHUP: no worker is left behind and nothing waits for ever."""
+    workers = gateway.worker_pids()
+    os.kill(gateway.pid, signal.SIGHUP)
+    until(lambda: len(gateway.worker_pids()) > 1)
+    workers += gateway.worker_pids()
+    assert gateway.stop() == 0
+    assert not any(psutil.pid_exists(pid) for pid in workers)

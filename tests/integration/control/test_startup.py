@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.gateway_process import until
 
 if TYPE_CHECKING:
     from tests.support.gateway_process import GatewayProcess
@@ -42,3 +47,36 @@ def test_a_foreign_file_is_left_alone(fresh_gateway: GatewayProcess) -> None:
     assert code == 2
     assert "cannot be read" in said
     assert file.read_bytes() == b"these are my notes" * 100
+
+
+def test_a_bad_policy_on_reload_changes_nothing(fresh_gateway: GatewayProcess) -> None:
+    """SIGHUP with a broken file names its faults; the old policy and the workers stay."""
+    policy = fresh_gateway.state_dir.with_name("policy.toml")
+    shipped = Path("config/rollout.toml").read_text()
+    policy.write_text(shipped)
+    fresh_gateway.environment["GATEWAY_POLICY"] = str(policy)
+    fresh_gateway.module = ("gateway", "serve")
+    gateway = fresh_gateway.start()
+    before, workers = gateway.rollout["policy"], gateway.worker_pids()
+    policy.write_text(shipped + "\n[nonsense]\nthreshold = 2\n")
+    os.kill(gateway.pid, signal.SIGHUP)
+    until(lambda: "reload_refused" in gateway.log.read_text())
+    assert "nonsense" in gateway.log.read_text()
+    assert gateway.rollout["policy"] == before
+    assert gateway.worker_pids() == workers
+    policy.write_text(shipped.replace(before, "Another name"))
+    os.kill(gateway.pid, signal.SIGHUP)
+    until(lambda: gateway.rollout["policy"] == "Another name")
+
+
+def test_all_faults_of_settings_and_policy_are_told_at_once(fresh_gateway: GatewayProcess) -> None:
+    """Two wrong settings and a missing policy file: three names, exit code 2, nothing started."""
+    fresh_gateway.module = ("gateway", "serve")
+    fresh_gateway.environment |= {
+        "GATEWAY_WORKERS": "none", "SYNC_NEW_URL": "new", "GATEWAY_POLICY": "/nowhere.toml",
+    }  # fmt: skip
+    code, said = refused(fresh_gateway)
+    assert code == 2
+    for name in ("GATEWAY_WORKERS", "SYNC_NEW_URL", "/nowhere.toml"):
+        assert name in said
+    assert "Traceback" not in said

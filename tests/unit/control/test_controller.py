@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,9 +13,11 @@ from gateway.adapters.sqlite_store import SqliteStore
 from gateway.control import records
 from gateway.control.controller import Controller
 from gateway.control.journal import Journal
+from gateway.control.lease import SoleLease
 from gateway.control.measurements import Measurements
 from gateway.control.snapshots import Snapshots
 from gateway.core import rollout
+from gateway.core.analysis import Comparison, Gate, Metric, Verdict
 from gateway.core.histogram import bucket_of
 from gateway.core.model import Outcome, Variant
 from gateway.core.rollout import Status
@@ -79,6 +82,7 @@ class Room:
         return Controller(
             engine,
             journal=Journal(self.store, version=version, patience_s=0.05),
+            lease=SoleLease(),
             clock=self.clock,
             workers=workers,
             snapshots=Snapshots(workers=1),
@@ -385,3 +389,37 @@ async def test_the_exposition_is_well_formed(room: Room) -> None:
     assert reached[-2:] == [("60.0", 40), ("+Inf", 41)]
     assert families["syncgate_weight_ratio"].samples[0].value == 0
     assert all(family.documentation != "Not described." for family in families.values())
+
+
+async def test_a_stale_source_is_an_error_not_a_zero(tmp_path: Path) -> None:
+    """A gate on a figure that grew old says `error`, and promotion is refused for it."""
+    gate = Gate("api-usage", Metric.API_USAGE_RATIO, Comparison.BELOW, 0.8, max_age_s=120)
+    store = MoodyStore(tmp_path)
+    room = Room(store, quick_plan(bake_s=0, gates=(gate,)))
+    await room.controller.restore()
+    await room.order(CommandKind.START)
+    room.clock.advance(1)
+    fresh = MeasurementDraft(room.clock.now_us(), "api_usage_ratio", 0.1, Variant.CANARY)
+    await room.controller.measured([fresh])
+    for age_s, verdict in ((1, Verdict.PASS), (300, Verdict.ERROR)):
+        room.clock.advance(age_s)
+        await room.controller.tick()
+        judgement = room.controller.view().judgement
+        assert judgement is not None
+        assert [gate.verdict for gate in judgement.gates] == [verdict]
+    with pytest.raises(RefusedError) as refusal:
+        await room.order(CommandKind.PROMOTE)
+    assert "api-usage" in {gate.name for gate in refusal.value.gates}
+    assert room.controller.view().state.phase == 0
+    await store.close()
+
+
+async def test_a_policy_that_moves_the_running_phase_is_refused(room: Room) -> None:
+    """The phase that is on keeps its place, or the reload is refused."""
+    await room.order(CommandKind.START)
+    good = quick_plan()
+    for phases in (good.phases[1:], ()):
+        room.plan = replace(good, phases=phases)
+        with pytest.raises(PolicyError, match="parallel"):
+            await room.controller.reload_policy(by=ALICE, reason="reorder")
+    assert room.controller.view().plan == good
