@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from math import inf, isfinite
 from typing import Final
 from unicodedata import normalize
 
@@ -79,15 +80,21 @@ def _numbers(left: float, right: float) -> Finding:
     largest = max(abs(left), abs(right))
     if both_exact and largest <= EXACT_INTEGER:
         return _REAL
-    try:
-        apart = abs(left - right) / largest
-    except OverflowError:  # an integer beyond every float
-        return _REAL
+    apart = _apart_ratio(left, right)
     if apart <= FLOAT_NOISE_RATIO:
         return Kind.VALUE, Cause.PRECISION
     if apart <= ROUNDING_RATIO and largest <= EXACT_INTEGER and _is_cut(repr(left), repr(right)):
         return Kind.VALUE, Cause.PRECISION
     return _REAL
+
+
+def _apart_ratio(left: float, right: float) -> float:
+    """Say how far apart two unequal numbers are, as a share of the larger; NaN is far from all."""
+    try:
+        finite = isfinite(left) and isfinite(right)
+    except OverflowError:  # an integer beyond every float
+        finite = False
+    return abs(left - right) / max(abs(left), abs(right)) if finite else inf
 
 
 def _is_cut(one: str, other: str) -> bool:
