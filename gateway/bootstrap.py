@@ -133,6 +133,8 @@ def data_plane(settings: Settings) -> DataPlaneSettings:
         sync_timeout_ms=settings.sync_timeout_ms,
         drain_timeout_ms=settings.drain_timeout_ms,
         max_body_bytes=settings.max_body_bytes,
+        key_store="gateway.adapters.idempotency:SqliteKeys",
+        key_store_path=str(settings.state_dir.resolve() / "idempotency.sqlite3"),
     )
 
 

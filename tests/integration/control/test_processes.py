@@ -14,6 +14,7 @@ from tests.support.gateway_process import call, until
 
 if TYPE_CHECKING:
     from tests.support.gateway_process import GatewayProcess
+    from tests.support.upstream import Upstream
 
 CLIENTS = [f"client-{number}" for number in range(60)]
 
@@ -42,16 +43,21 @@ def test_a_restart_keeps_the_state_and_reshuffles_nobody(fresh_gateway: GatewayP
 
 
 def test_kill_9_of_the_parent_takes_its_workers_and_leaves_the_state(
-    gateway: GatewayProcess,
+    gateway: GatewayProcess, old: Upstream
 ) -> None:
     """No orphan serves by an old routing; the next start finds what was acknowledged."""
     gateway.order("weight", percent=25)
+    key = {"Idempotency-Key": "once-and-for-all", "X-Client-Id": "client-0"}
+    first, synced = gateway.sync(**key), old.count("POST /api/property-listings/sync")
     workers = gateway.worker_pids()
     assert workers
     gateway.kill()
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
     gateway.start()
     assert gateway.rollout["weight_percent"] == 25
+    again = gateway.sync(**key)
+    assert (again.status, again.body, again.system) == (200, first.body, first.system)
+    assert old.count("POST /api/property-listings/sync") == synced
 
 
 def test_a_killed_worker_is_replaced_and_routes_as_before(gateway: GatewayProcess) -> None:
