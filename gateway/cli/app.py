@@ -7,6 +7,7 @@ single call to the gateway do not pay for the machinery of all others.
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - typer reads the annotations at run time
 from typing import Annotated, Any
 
 import typer
@@ -297,6 +298,30 @@ def alerts(
     from gateway.cli import looks  # noqa: PLC0415 - see the module's docstring
 
     looks.alerts(Session(url, token, lang, as_json))
+
+
+@app.command()
+def simulate(
+    scenario: Annotated[
+        str | None, typer.Argument(help="Name of a scenario, or a file; none: list them.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All scenarios that ship.")] = False,
+    policy: Annotated[Path | None, typer.Option(help="Another policy file.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another draw of the same world.")] = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Take stored decisions again under --policy.")
+    ] = False,
+    url: Url = None,
+    token: Token = None,
+    lang: Lang = None,
+    as_json: Json = False,
+) -> None:
+    """Run the real rules on a fake clock: weeks in seconds."""
+    from gateway.cli import simulate as simulation  # noqa: PLC0415 - see the module's docstring
+
+    wish = simulation.Wish(scenario, every, policy, seed, replay)
+    simulation.run(Session(url, token, lang, as_json), wish)
 
 
 @app.command()

@@ -12,9 +12,6 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from gateway.cli.texts import Texts
-
 DASH: Final = "–"  # noqa: RUF001 - an en dash, as typesetters mark what is absent
 _MANY: Final = 100
 _SECOND_MS: Final = 1_000
@@ -112,6 +109,14 @@ def labelled(label: str, text: Text, *, width: int, lines: int, indent: int) -> 
     return result
 
 
-def age(say: Texts, seconds: float | None) -> str:
-    """Say a span, or that it is not known."""
-    return DASH if seconds is None else say.span(seconds)
+def beside(label: Text, text: Text, *, width: int) -> list[Text]:
+    """Set text to the right of a label, going on below itself."""
+    from rich.console import Console  # noqa: PLC0415 - only to wrap at cell width
+
+    indent = label.cell_len + 1
+    room = max(20, width - indent)
+    lines = list(text.wrap(Console(width=room), room)) or [Text()]
+    return [
+        (label + " " if number == 0 else Text(" " * indent)) + one
+        for number, one in enumerate(lines)
+    ]

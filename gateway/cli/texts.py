@@ -165,6 +165,17 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Keep the state directory as it is and compare it with a backup.",
         "状態ディレクトリをそのまま保全し、バックアップと照合してください。",
     ),
+    "scenarios": ("Scenarios:", "シナリオ:"),
+    "looks": ("{count} looks", "評価 {count} 回"),
+    "unmet": ("not as expected: {what}", "期待と異なります: {what}"),
+    "replayed": (
+        "{count} decisions taken again, {different} would differ.",
+        "{count} 件の判断を再現し、{different} 件が異なります。",
+    ),
+    "not_decisions": (
+        "{name} holds no stored decisions: {cause}",
+        "{name} に保存された判断がありません: {cause}",
+    ),
     "no_database": ("DATABASE_URL is not set.", "DATABASE_URL が設定されていません。"),
     "no_database_fix": (
         "Set it (postgresql://user@host/name) or give --database-url.",
