@@ -44,7 +44,7 @@ async def pair(
 async def test_no_update_is_lost(pair: tuple[Harness, Harness]) -> None:
     """Hundreds of overlapping batches, each system on its own fields: every last word stands."""
     old, new = pair
-    rounds = scale(full=400, quick=50)
+    rounds = scale(full=400, quick=25)
     last: dict[tuple[str, str], int] = {}
 
     async def writer(harness: Harness, field: str, seed: int) -> None:
@@ -56,7 +56,7 @@ async def test_no_update_is_lost(pair: tuple[Harness, Harness]) -> None:
             last.update({(number, field): step for number in chosen})
 
     await asyncio.gather(
-        writer(old, "floors", 1) if rounds <= 300 else writer(old, "rent_yen", 1),
+        writer(old, "rent_yen", 1),
         writer(old, "station_distance_m", 2),
         writer(new, "price_yen", 3),
         writer(new, "management_fee_yen", 4),
@@ -71,7 +71,7 @@ async def test_no_update_is_lost(pair: tuple[Harness, Harness]) -> None:
 async def test_created_once_by_whoever_comes_first(pair: tuple[Harness, Harness]) -> None:
     """Both create the same rows at once: one creates, the other updates, nobody fails."""
     old, new = pair
-    for turn in range(scale(full=200, quick=12)):
+    for turn in range(scale(full=200, quick=8)):
         numbers = [f"t{turn:03}-{i:02}" for i in range(10)]
         by_old, by_new = await asyncio.gather(
             old.write(*(listing(n, title="t") for n in reversed(numbers))),
@@ -91,7 +91,7 @@ async def test_the_same_field_ends_with_the_journals_last_word(
     old, new = pair
 
     async def fight(harness: Harness, offset: int) -> None:
-        for step in range(scale(full=300, quick=30)):
+        for step in range(scale(full=300, quick=15)):
             await harness.write(*(listing(n, price_yen=2 * step + offset) for n in ROWS[:8]))
 
     await asyncio.gather(fight(old, 0), fight(new, 1), fight(new, 1000))

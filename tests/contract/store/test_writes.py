@@ -199,7 +199,7 @@ async def test_an_empty_set_is_no_work(under_test: Harness) -> None:
 
 async def test_many_at_once(under_test: Harness) -> None:
     """More listings than fit one call come out whole, first written, then unchanged."""
-    said = [listing(f"物件{i:05}", title=f"t{i}") for i in range(scale(full=20_000, quick=603))]
+    said = [listing(f"物件{i:05}", title=f"t{i}") for i in range(scale(full=20_000, quick=303))]
     first = await under_test.write(*said)
     assert {record.action for record in first.records} == {Action.CREATED}
     again = await under_test.write(*said)

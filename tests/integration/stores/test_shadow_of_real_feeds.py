@@ -32,26 +32,18 @@ if TYPE_CHECKING:
     from tests.support.servers import Database, PostgrestFactory
 
 MAPPING = Path(__file__).parents[2] / "support" / "osaka_source.toml"
-ROWS = scale(full=10_000, quick=300)
-
-
-_feeds: dict[int, dict[str, Listing]] = {}
+ROWS = scale(full=10_000, quick=200)
 
 
 async def read(year: int, folder: Path) -> dict[str, Listing]:
-    """One year's feed, by property number; read once."""
-    if year not in _feeds:
-        _feeds[year] = await _read(year, folder)
-    return _feeds[year]
-
-
-async def _read(year: int, folder: Path) -> dict[str, Listing]:
-    data = shared(f"data/osaka_land_price_{year}.csv")
+    """One year's feed, by property number."""
+    data = folder / f"{year}.csv"
+    lines = shared(f"data/osaka_land_price_{year}.csv").read_bytes().splitlines(keepends=True)
+    data.write_bytes(b"".join(lines[: ROWS + 1]))
     shutil.copy(MAPPING, folder / "source.toml")
     feed = load_feed(folder / "source.toml", environ=os.environ, source_file=data)
     contents = await feed.read()
-    found = {each.listing.property_number: each.listing for each in contents.listings}
-    return dict(sorted(found.items())[:ROWS])
+    return {each.listing.property_number: each.listing for each in contents.listings}
 
 
 def without(field: str) -> Callable[[Listing], Listing]:
@@ -87,7 +79,7 @@ async def test_a_shadow_finds_what_the_feeds_say(
     new = RestStore(rest_settings(postgrest(database, db_tx_end="commit")))
     await write(old, list(stood.values()))
     services = {"none": faithful} | {
-        name: without(name) for name in ("price_yen", "station_distance_m", "has_gas")
+        name: without(name) for name in ("price_yen", "station_distance_m")
     }
     disagree: dict[str, set[str]] = {name: set() for name in services}
     numbers = list(said)
@@ -105,7 +97,7 @@ async def test_a_shadow_finds_what_the_feeds_say(
         assert found == {
             number for number, each in said.items() if _matters(name, stood.get(number), each)
         }, name
-        assert found or name == "has_gas", "a field in which nothing changed proves nothing"
+        assert found, "a field in which nothing changed proves nothing"
     kept = await old.property_numbers("default")
     assert kept == stood.keys() | said.keys()
     await new.close()
