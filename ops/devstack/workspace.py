@@ -12,20 +12,23 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import Final
 
 _PREFIX: Final = "syncgate-"
+_PUBLIC: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - names within are unpredictable
 _NAME: Final = re.compile(r"syncgate-(\d+)-(\d+)-(\d+)-\w+")
 
 
 def temporary_folder() -> Path:
     """Make a folder that other users may pass through (servers run as one), not list."""
-    _sweep()
+    base = _base()
+    _sweep(base)
     owner = os.getpid()
     name = f"{_PREFIX}{_namespace()}-{owner}-{_started(owner)}-"
-    path = Path(tempfile.mkdtemp(prefix=name))
+    path = Path(tempfile.mkdtemp(prefix=name, dir=base))
     path.chmod(0o711)
     return path
 
@@ -35,8 +38,19 @@ def remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def _sweep() -> None:
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+def _base() -> Path:
+    """Return TMPDIR, unless we are root and the account that servers run as could not enter it."""
+    chosen = Path(tempfile.gettempdir()).resolve()
+    if os.geteuid() != 0:
+        return chosen
+    for base in (chosen, *_PUBLIC):
+        if all(folder.stat().st_mode & stat.S_IXOTH for folder in (base, *base.parents)):
+            return base
+    return chosen
+
+
+def _sweep(base: Path) -> None:
+    for path in base.glob(f"{_PREFIX}*"):
         if (match := _NAME.fullmatch(path.name)) and _mine(path):
             namespace, owner, started = (int(group) for group in match.groups())
             if namespace == _namespace() and _started(owner) != started:
