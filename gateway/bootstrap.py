@@ -317,6 +317,7 @@ async def _take_down(
     for task in loops:
         task.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
+    gateway.controller.end()
     gateway.server.should_exit = True
     await asyncio.gather(admin, return_exceptions=True)
     await gateway.probe.close()

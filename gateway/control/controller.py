@@ -319,6 +319,10 @@ class Controller:
         self._draining = True
         self._turns.publish()
 
+    def end(self) -> None:
+        """Let everybody go who follows events."""
+        self._followers.end()
+
     # --- looking ----------------------------------------------------------------------------
 
     def _gather(self) -> Inputs:

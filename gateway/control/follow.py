@@ -21,7 +21,8 @@ class Followers:
 
     def __init__(self) -> None:
         self._recent: deque[Event] = deque(maxlen=_RECENT)
-        self._queues: set[asyncio.Queue[Event]] = set()
+        self._queues: set[asyncio.Queue[Event | None]] = set()
+        self._ended = False
 
     def remember(self, events: Iterable[Event]) -> None:
         """Take up what happened before a restart."""
@@ -35,20 +36,30 @@ class Followers:
         """Pass events on; never waits."""
         for event in events:
             self._recent.append(event)
-            for queue in self._queues:
-                if queue.full():
-                    queue.get_nowait()
-                queue.put_nowait(event)
+            self._pass_on(event)
+
+    def end(self) -> None:
+        """Let every follower finish: nothing will happen here any more."""
+        self._ended = True
+        self._pass_on(None)
+
+    def _pass_on(self, event: Event | None) -> None:
+        for queue in self._queues:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)
 
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[AsyncIterator[Event]]:
-        """Follow from now on until the block is left."""
-        queue: asyncio.Queue[Event] = asyncio.Queue(_QUEUED)
+        """Follow from now on until the block is left or the gateway ends."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUED)
+        if self._ended:
+            queue.put_nowait(None)
         self._queues.add(queue)
 
         async def events() -> AsyncIterator[Event]:
-            while True:
-                yield await queue.get()
+            while (event := await queue.get()) is not None:
+                yield event
 
         try:
             yield events()

@@ -72,6 +72,17 @@ async def test_a_slow_follower_misses_the_oldest() -> None:
     followers.tell([Event(1001, 0, "kind", "text", {})])
 
 
+async def test_the_end_lets_every_follower_go() -> None:
+    """Those who follow and those who come too late both finish instead of hanging."""
+    followers = Followers()
+    async with followers.follow() as events:
+        followers.tell([Event(1, 0, "kind", "text", {})])
+        followers.end()
+        assert [event.seq async for event in events] == [1]
+    async with followers.follow() as late:
+        assert [event async for event in late] == []
+
+
 async def test_a_fault_of_our_own_pages_once_and_goes_on() -> None:
     """A loop that crashes is started again; the traffic is not its hostage."""
     told: list[Notice] = []
