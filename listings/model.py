@@ -81,7 +81,7 @@ class Field:
 
     `minimum` and `maximum` are inclusive; `scale` is the number of decimals kept of a DECIMAL;
     `unit` decides how the codec reads a number's text (``万円``, ``坪``, ``km``, ``階建``);
-    `fold` how much of a text's spelling is width and may be unified (see listings.japanese).
+    `fold` how much of a text's spelling is width and may be unified (see listings.codec.japanese).
     """
 
     name: str

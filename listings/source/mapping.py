@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from listings.codec import listing_from_row
+from listings.codec.japanese import fold_code, is_blank
 from listings.errors import Fault, InvalidInput, SourceUnavailable
-from listings.japanese import fold_code, is_blank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

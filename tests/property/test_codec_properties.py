@@ -10,9 +10,8 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listings import japanese
-from listings.canonical import canonical, decode_json, digest, encode_json
-from listings.codec import merge, parse_listing, stored_values, to_json
+from listings.codec import japanese, merge, parse_listing, stored_values, to_json
+from listings.codec.canonical import canonical, decode_json, digest, encode_json
 from listings.errors import InvalidInput
 from listings.model import FIELDS, Kind, StoredListing
 from tests.support.scale import scale

@@ -6,8 +6,8 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from listings.canonical import digest
 from listings.codec import merge, parse_listing
+from listings.codec.canonical import digest
 from listings.errors import InvalidInput
 from listings.source.csv_file import read_csv
 from listings.source.feed import load_feed

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from listings.canonical import answer_digest, canonical, decode_json, digest, encode_json
+from listings.codec.canonical import answer_digest, canonical, decode_json, digest, encode_json
 from listings.errors import InvalidInput
 from listings.model import System
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from listings import japanese
+from listings.codec import japanese
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from listings.canonical import answer_digest
+from listings.codec.canonical import answer_digest
 from listings.errors import SourceUnavailable, StoreRefused, StoreUnavailable
 from listings.model import FIELD_BY_NAME
-from listings.plan import SyncConflict, refuse_count_change
 from listings.source.mapping import Column, ColumnMapping
+from listings.sync.plan import SyncConflict, refuse_count_change
 from tests.support.memory_store import MemoryStore
 from tests.support.service import SYNC, TextFeed, service
 

@@ -20,16 +20,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from listings.errors import ListingsError, StoreRefused, StoreUnavailable
-from listings.plan import (
-    Plan,
-    SyncConflict,
-    SyncError,
-    as_record_error,
-    plan_full,
-    plan_push,
-    plan_selective,
-)
-from listings.request import Mode, SyncRequest
 from listings.store import (
     Action,
     DryRun,
@@ -41,6 +31,16 @@ from listings.store import (
     SyncStatus,
     WriteContext,
 )
+from listings.sync.plan import (
+    Plan,
+    SyncConflict,
+    SyncError,
+    as_record_error,
+    plan_full,
+    plan_push,
+    plan_selective,
+)
+from listings.sync.request import Mode, SyncRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -17,9 +17,9 @@ from listings.errors import (
 )
 from listings.http import headers
 from listings.http.problem import problem
-from listings.plan import SyncConflict
 from listings.store import SyncStatus
 from listings.sync import SyncFailed
+from listings.sync.plan import SyncConflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -25,18 +25,18 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
-from listings.answers import run_body, status_body, sync_body, sync_headers
+from listings.api.answers import run_body, status_body, sync_body, sync_headers
+from listings.api.metrics import ProcessMeter, RequestCounter, metrics_body
+from listings.api.openapi import openapi
+from listings.api.reading import read_body, read_limit, read_moment, read_workspace
+from listings.api.refusals import HANDLERS
 from listings.codec import encode_json, normalise_property_number, to_json
 from listings.errors import StoreRefused
 from listings.http import headers
 from listings.http.health import RecentCheck, alive
 from listings.http.problem import problem
-from listings.metrics import ProcessMeter, RequestCounter, metrics_body
-from listings.openapi import openapi
-from listings.reading import read_body, read_limit, read_moment, read_workspace
-from listings.refusals import HANDLERS
-from listings.request import read_request, read_sync_id
 from listings.sync import ListingFeed, SyncService
+from listings.sync.request import read_request, read_sync_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from listings.answers import usage_body
+from listings.api.answers import usage_body
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from listings import japanese
+from listings.codec import japanese
 from listings.errors import Fault
 from listings.model import Field, Fold, Kind, Unit
 

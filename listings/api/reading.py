@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from listings.codec.japanese import read_timestamp
+from listings.codec.values import fault
 from listings.errors import Fault, InvalidInput
 from listings.http import headers
-from listings.japanese import read_timestamp
 from listings.model import PROOF_WORKSPACE
 from listings.settings import WORKSPACE_PATTERN
-from listings.values import fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

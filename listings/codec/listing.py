@@ -27,11 +27,9 @@ from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, Final, cast
 from unicodedata import category
 
-from listings import japanese
-from listings.canonical import answer_digest, canonical, decode_json, digest, encode_json
-from listings.errors import Fault, InvalidInput
-from listings.model import FIELD_BY_JSON_NAME, FIELDS, PROPERTY_NUMBER_MAX, Field, Listing
-from listings.values import (
+from listings.codec import japanese
+from listings.codec.canonical import digest
+from listings.codec.values import (
     NotUnderstood,
     Refused,
     check_json,
@@ -41,16 +39,13 @@ from listings.values import (
     read_value,
     stored_value,
 )
+from listings.errors import Fault, InvalidInput
+from listings.model import FIELD_BY_JSON_NAME, FIELDS, PROPERTY_NUMBER_MAX, Field, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from listings.model import Json, StoredListing, Value
-
-__all__ = [
-    "Row", "answer_digest", "canonical", "decode_json", "digest", "encode_json", "listing_from_row",
-    "merge", "normalise_property_number", "parse_listing", "row_values", "stored_values", "to_json",
-]  # fmt: skip
 
 # What a stored listing has beyond its own fields: a client may push back what it read.
 READ_ONLY: Final = frozenset(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from listings.codec import decode_json, normalise_property_number, parse_listing
+from listings.codec.values import fault
 from listings.errors import Fault, InvalidInput
-from listings.values import fault
 
 if TYPE_CHECKING:
     from listings.model import Json, Listing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from listings.canonical import timestamp_text
 from listings.codec import answer_digest
+from listings.codec.canonical import timestamp_text
 from listings.http import headers
 
 if TYPE_CHECKING:

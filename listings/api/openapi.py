@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from listings.http import headers
 from listings.model import FIELDS, PROPERTY_NUMBER_MAX, Field, Kind, System
-from listings.request import MAX_ITEMS, MAX_LIMIT, Mode
 from listings.store import Action, DryRun, DryRunMeans, SyncStatus
+from listings.sync.request import MAX_ITEMS, MAX_LIMIT, Mode
 
 _BASE: Final = "/api/property-listings"
 _JSON_TYPE: Final = {
