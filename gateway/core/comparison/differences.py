@@ -273,9 +273,11 @@ def _shared(left: Iterable[Any], right: Iterable[Any]) -> int:
 
 
 def _reordered(left: list[Any], right: list[Any]) -> bool:
+    """Tell whether two lists of one length hold the same elements in different order."""
     if len(left) > MAX_SORTED:
         return False
-    return Counter(map(_canonical, left)) == Counter(map(_canonical, right))
+    one, other = [*map(_canonical, left)], [*map(_canonical, right)]
+    return one != other and Counter(one) == Counter(other)
 
 
 def _identity(element: Any, key: str | None) -> str:
@@ -305,11 +307,13 @@ def _kept(value: Any) -> Scalar:
         for chunk in _WRITER.iterencode(value):
             text += chunk
             if len(text) > MAX_KEPT:
-                return f"{text[:MAX_KEPT]}…"
+                return f"{_cut(text[:MAX_KEPT])}…"
     except (RecursionError, TypeError, ValueError):
-        return f"{text[:MAX_KEPT]}…"
-    return text
+        return f"{_cut(text[:MAX_KEPT])}…"
+    return _cut(text)
 
 
 def _cut(text: str) -> str:
+    """Keep the beginning, in characters that can be stored: half a surrogate pair cannot."""
+    text = text if text.isascii() else text.encode(errors="backslashreplace").decode()
     return text if len(text) <= MAX_KEPT else f"{text[:MAX_KEPT]}…(+{len(text) - MAX_KEPT})"

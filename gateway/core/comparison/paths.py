@@ -48,8 +48,17 @@ def spelled(path: tuple[str | int | Wild, ...]) -> str:
         elif _WORD.fullmatch(step):
             written += f".{step}" if written else step
         else:
-            written += f"[{dumps(step, ensure_ascii=False)}]"
+            written += f"[{_quoted(step)}]"
     return written
+
+
+def _quoted(key: str) -> str:
+    quoted = dumps(key, ensure_ascii=False)
+    try:
+        quoted.encode()
+    except UnicodeEncodeError:  # half a surrogate pair could be stored nowhere
+        return dumps(key)
+    return quoted
 
 
 @lru_cache(maxsize=4096)

@@ -188,6 +188,7 @@ def test_nan_is_equal_to_itself():
     """Two answers that both say NaN agree; NaN against a number does not."""
     nan = float("nan")
     assert found({"a": nan, "b": 1}, {"a": float("nan"), "b": 1}) == []
+    assert found([nan, [nan]], [float("nan"), [float("nan")]]) == []
     assert found({"a": nan}, {"a": 1.0}) == [("a", Kind.VALUE, Cause.REAL)]
 
 
@@ -252,6 +253,8 @@ def test_the_number_of_differences_is_bounded():
     [
         ("a" * (MAX_KEPT + 7), "a" * MAX_KEPT + "…(+7)"),
         (True, True),
+        ("\ud800値", "\\ud800値"),
+        (["\ud800"], '["\\ud800"]'),
         (2**63, 2**63),
         (10**30, hex(10**30)),
         ({"a": ["値"]}, '{"a": ["値"]}'),

@@ -22,7 +22,7 @@ def test_paths_as_people_write_them():
         ("records", Wild.INDEX, "priceYen"),
         (Wild.INDEX, Wild.INDEX, "a"),
         (Wild.DEEP, "a", Wild.ONE),
-        ("a.b", "*", "[*]", 'say "hi"', "", "1st", "sync-id"),
+        ("a.b", "*", "[*]", 'say "hi"', "", "1st", "sync-id", "\ud800", "値 段"),
     ],
 )
 def test_what_is_written_is_read_back(field):
