@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter
 
-from gateway.admin import models
+from gateway.admin import inputs, models
 from gateway.admin.auth import Caller, Scope
 from gateway.ports import CommandKind
 
@@ -65,17 +65,17 @@ async def _rollout(call: Call) -> models.Output:
 
 
 async def _promote(call: Call) -> models.Output:
-    body: models.Promotion = call.body
+    body: inputs.Promotion = call.body
     return await call.operations.promote(force=body.force, by=call.caller, reason=body.reason)
 
 
 async def _weight(call: Call) -> models.Output:
-    body: models.WeightChange = call.body
+    body: inputs.WeightChange = call.body
     return await call.operations.weight(body.percent, by=call.caller, reason=body.reason)
 
 
 async def _hold(call: Call) -> models.Output:
-    body: models.Change = call.body
+    body: inputs.Change = call.body
     return await call.operations.hold(call.item, by=call.caller, reason=body.reason)
 
 
@@ -107,7 +107,7 @@ def _order(kind: CommandKind, summary: str) -> Endpoint:
     """Build the row of an order that needs nothing but its reason."""
 
     async def run(call: Call) -> models.Output:
-        body: models.Change = call.body
+        body: inputs.Change = call.body
         return await call.operations.change(kind, by=call.caller, reason=body.reason)
 
     return Endpoint(
@@ -115,7 +115,7 @@ def _order(kind: CommandKind, summary: str) -> Endpoint:
         path=f"/rollout/{kind.value.replace('_', '-')}",
         scope=Scope.OPERATOR,
         summary=summary,
-        body=models.Change,
+        body=inputs.Change,
         answer=models.Rollout,
         run=run,
         refuses=True,
@@ -139,7 +139,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "Enter the next phase; refused with the failing gates unless forced",
         models.Rollout,
         _promote,
-        body=models.Promotion,
+        body=inputs.Promotion,
         refuses=True,
     ),
     _order(CommandKind.PAUSE, "Keep the weight and stop the phase's clock; the guard stays on"),
@@ -154,7 +154,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "Set the share of the new system",
         models.Rollout,
         _weight,
-        body=models.WeightChange,
+        body=inputs.WeightChange,
         refuses=True,
     ),
     Endpoint(
@@ -173,7 +173,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "Answer a decision: nothing moves at its deadline",
         models.Rollout,
         _hold,
-        body=models.Change,
+        body=inputs.Change,
         refuses=True,
         item="id",
     ),
@@ -202,7 +202,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "Report a figure that only somebody outside can know",
         models.Accepted,
         _measure,
-        body=models.MeasurementIn,
+        body=inputs.MeasurementIn,
         status=202,
         refuses=True,
     ),
@@ -213,7 +213,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "Report what a user told us",
         models.Accepted,
         _report,
-        body=models.UserReportIn,
+        body=inputs.UserReportIn,
         status=202,
     ),
 )

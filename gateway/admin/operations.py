@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.admin import models, view
+from gateway.admin import inputs, models, view
 from gateway.admin.auth import Caller, Scope
 from gateway.core.model import Variant
 from gateway.errors import ForbiddenError, InvalidRequestError, RefusedError
@@ -76,7 +76,7 @@ class Operations:
         command = Command(CommandKind.HOLD, decision=decision)
         return await self._perform(command, by=by, reason=reason)
 
-    async def measure(self, measurement: models.Measured, *, by: Caller) -> models.Accepted:
+    async def measure(self, measurement: inputs.Measured, *, by: Caller) -> models.Accepted:
         """Take in a figure that only somebody outside can know."""
         at_us = self._at_us(measurement.at)
         draft = MeasurementDraft(
@@ -96,7 +96,7 @@ class Operations:
             raise
         return models.Accepted(accepted=True, at=view.instant(at_us))
 
-    async def report(self, report: models.UserReportIn, *, by: Caller) -> models.Accepted:
+    async def report(self, report: inputs.UserReportIn, *, by: Caller) -> models.Accepted:
         """Take in what a user told us."""
         now_us = self._clock.now_us()
         severity = ReportSeverity(report.severity.value)

@@ -66,6 +66,7 @@ def screen(
         _gates(state, say, width),
         _evidence(state, say, width),
         _events(state, say, width),
+        _resources(state, say),
     ]
     if height is None:
         shown, gap = [section for section in sections if section], 1
@@ -193,8 +194,8 @@ def _systems(state: State, say: Texts, width: int) -> list[Text]:
 
 
 def _system_cells(system: State, state: State, say: Texts) -> list[Text | tuple[str, str]]:
-    bad = (system["error_ratio"] or 0) >= 0.05  # noqa: PLR2004 - R5.3: critical
-    warned = (system["error_ratio"] or 0) >= 0.01  # noqa: PLR2004 - R5.3: warning
+    bad = (system["error_ratio"] or 0) >= 0.05  # noqa: PLR2004 - critical
+    warned = (system["error_ratio"] or 0) >= 0.01  # noqa: PLR2004 - warning
     word, style = _HEALTH[system["healthy"]]
     health = Text(say(word), style=style)
     if system["breaker"] not in {"closed", ""}:
@@ -310,6 +311,18 @@ def _evidence(state: State, say: Texts, width: int) -> list[Text]:
         ]
         lines.append(figures.row(cells, widths, right=(1, 3)))
     return lines
+
+
+def _resources(state: State, say: Texts) -> list[Text]:
+    known = state["resources"]
+    if not known:
+        return []
+    line = _heading(say("resources"))
+    for name, share in known.items():
+        style = "red" if share >= 0.9 else "yellow" if share >= 0.8 else ""  # noqa: PLR2004 - critical and warning
+        line.append(f"  {say(name)} ", style="not bold dim")
+        line.append(f"{share:.0%}", style=f"not bold {style}")
+    return [line]
 
 
 def _events(state: State, say: Texts, width: int) -> list[Text]:

@@ -124,9 +124,9 @@ def _show(session: Session, result: Result) -> None:
     for moment in result.timeline:
         text = moment.text_ja if say.language == "ja" and moment.text_ja else moment.text
         label = Text.assemble(
-            (f"{moment.at:<15} ", "dim"),
-            (f"{moment.weight_percent:>5g} % ", "cyan"),
-            (f"{moment.event:<22}", _STYLE.get(moment.event, "")),
+            (f"{moment.at[:19].replace('T', ' ')} ", "dim"),
+            (f"{moment.weight_percent:>5g} %  ", "cyan"),
+            (f"{moment.event:<18}", _STYLE.get(moment.event, "")),
         )
         lines = figures.beside(label, Text(text), width=width)
         for line in lines:

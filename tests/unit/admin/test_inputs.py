@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from gateway.admin import models
+from gateway.admin import inputs
 from gateway.admin.intake import validated
 from gateway.admin.problems import ProblemError
 
-WEIGHT = TypeAdapter(models.WeightChange)
-MEASUREMENT = TypeAdapter(models.MeasurementIn)
+WEIGHT = TypeAdapter(inputs.WeightChange)
+MEASUREMENT = TypeAdapter(inputs.MeasurementIn)
 
 
 def _fault(shape, value):
