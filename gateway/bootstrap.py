@@ -154,7 +154,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         data,
         workers=settings.workers,
         command=(sys.executable, "-m", "gateway.proxy.worker"),
-        environment={**os.environ, SETTINGS_VARIABLE: data_plane(settings).to_json()},
+        environment=_worker_environment(settings),
         drain_timeout_s=settings.drain_timeout_ms / 1_000,
     )
     probe = HttpProbe(
@@ -173,6 +173,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         snapshots=Snapshots(workers=settings.workers),
         measurements=Measurements(),
         carry_out=actions.carry_out,
+        notify=dispatcher.tell,
         render=prometheus.render,
         read_policy=lambda: read_policy(settings.policy_path),
         fresh_salt=lambda: secrets.token_hex(_SALT_BYTES),
@@ -204,6 +205,17 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         actions=actions,
         server=server,
     )
+
+
+def _worker_environment(settings: Settings) -> dict[str, str]:
+    """Give a worker the environment without what is ours alone: tokens, database, webhook."""
+    ours = {str(field.alias) for field in type(settings).model_fields.values()}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith("SUPABASE_")
+    }
+    return {**inherited, SETTINGS_VARIABLE: data_plane(settings).to_json()}
 
 
 def _channels(settings: Settings) -> list[Notifier]:

@@ -25,7 +25,7 @@ from gateway.core import rollout
 from gateway.core.analysis import Inputs, Probe, UserReport
 from gateway.core.model import Outcome, Variant
 from gateway.errors import Fault, PolicyError, StoreUnavailableError
-from gateway.ports import SYSTEM_ACTOR, ControlView, ReportSeverity, Transition
+from gateway.ports import SYSTEM_ACTOR, ControlView, Notice, ReportSeverity, Transition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -61,6 +61,7 @@ class Controller:
         snapshots: Snapshots,
         measurements: Measurements,
         carry_out: Callable[[rollout.Action, rollout.State], None],
+        notify: Callable[[Notice], None],
         render: Callable[[Mapping[str, float]], str],
         read_policy: Callable[[], rollout.Plan],
         fresh_salt: Callable[[], str],
@@ -71,6 +72,7 @@ class Controller:
         self._workers = workers
         self._snapshots = snapshots
         self._measurements = measurements
+        self._notify = notify
         self._render = render
         self._read_policy = read_policy
         self._fresh_salt = fresh_salt
@@ -80,6 +82,7 @@ class Controller:
         self._probe_results: dict[Variant, ProbeResult] = {}
         self._reports: deque[UserReport] = deque(maxlen=_REPORTS_KEPT)
         self._draining = False
+        self._store_was_writable = True
         self._turns = Turns(
             engine,
             journal=journal,
@@ -307,8 +310,32 @@ class Controller:
         async with self._order:
             if not self._journal.writable:
                 self._followers.tell(await self._journal.catch_up())
+            self._tell_of_the_store()
             if self._lease.held:
                 await self._look()
+
+    def _tell_of_the_store(self) -> None:
+        """Page when the store stops taking records, and say when it takes them again."""
+        writable = self._journal.writable
+        if writable is self._store_was_writable:
+            return
+        self._store_was_writable = writable
+        text = (
+            "The state is stored again, with all that happened meanwhile."
+            if writable
+            else "The state cannot be stored: nothing moves forward, rollback and emergency stop "
+            "work. Check the disk of the state directory."
+        )
+        self._notify(
+            Notice(
+                level="low" if writable else "critical",
+                title="store_writable" if writable else "store_unwritable",
+                text=text,
+                at_us=self._clock.now_us(),
+                key="store",
+                data={"resolved": writable},
+            )
+        )
 
     async def tell(self, kind: str, text: str) -> None:
         """Store and tell one event of the control plane's own."""

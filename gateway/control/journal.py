@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from gateway.ports import Committed, Event, StateStore
 
 PATIENCE_S: Final = 1.0
-MAX_WAITING: Final = 10_000
+MAX_WAITING: Final = 1_000
+"""Beyond so many, only the state and the audit are kept for later."""
 
 _log = structlog.get_logger("journal")
 
@@ -76,8 +77,8 @@ class Journal:
                     _log.error("not_stored", reason=str(error))
                 if self._late is not None:
                     return ()
-            if len(self._waiting) < MAX_WAITING:
-                self._waiting.append(transition)
+            crowded = len(self._waiting) >= MAX_WAITING
+            self._waiting.append(_essence(transition) if crowded else transition)
             return ()
 
     async def catch_up(self) -> tuple[Event, ...]:
@@ -137,6 +138,11 @@ class Journal:
         follow_up = self._if_late_lost if lost else self._if_late_stored
         if follow_up is not None:
             self._waiting.insert(0, follow_up)
+
+
+def _essence(transition: Transition) -> Transition:
+    """Give what must not be lost, however long the store stays away: the state and the audit."""
+    return replace(transition, decisions=(), events=(), measurements=(), reports=())
 
 
 def _joined(parts: list[Transition]) -> Transition:

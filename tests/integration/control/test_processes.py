@@ -106,13 +106,15 @@ def test_a_rolling_restart_loses_no_request(gateway: GatewayProcess) -> None:
 
 
 def test_what_was_accepted_is_answered_before_the_end(gateway: GatewayProcess, old: object) -> None:
-    """SIGTERM in the middle of a slow request: the client still gets its answer."""
+    """SIGTERM in the middle of a request: readiness goes first, the client gets its answer."""
     old.script(delay_ms=800)
     answers: list[int] = []
     slow = threading.Thread(target=lambda: answers.append(gateway.sync().status))
     slow.start()
     until(lambda: old.count("POST /api/property-listings/sync"))
-    assert gateway.stop() == 0
+    os.kill(gateway.pid, signal.SIGTERM)
+    until(lambda: call(f"{gateway.data_url}/readyz").status == 503)
+    assert gateway.ended() == 0
     slow.join()
     assert answers == [200]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,11 +35,13 @@ from gateway.ports import (
     CommandKind,
     Committed,
     MeasurementDraft,
+    Notice,
     ProbeResult,
     ReportSeverity,
     Transition,
     UserReport,
 )
+from gateway.simulation import replay
 from tests.support.plans import quick_plan
 from tests.support.recording import HandClock, RecordedWorkers
 
@@ -73,6 +75,7 @@ class Room:
         self.clock = HandClock()
         self.workers = RecordedWorkers()
         self.done: list[rollout.Action] = []
+        self.told: list[Notice] = []
         self.plan: rollout.Plan | PolicyError = plan
         self.controller = self.begin(rollout.begin(plan), 0)
 
@@ -88,6 +91,7 @@ class Room:
             snapshots=Snapshots(workers=1),
             measurements=Measurements(),
             carry_out=lambda action, _: self.done.append(action),
+            notify=self.told.append,
             render=prometheus.render,
             read_policy=self.read_policy,
             fresh_salt=lambda: "salt",
@@ -218,6 +222,9 @@ async def test_traffic_goes_back_whatever_the_disk_does(room: Room, mood: str) -
     assert room.workers.published[-1].stopped
     with pytest.raises(StoreUnavailableError):
         await room.order(CommandKind.RELEASE)
+    for _ in range(3):
+        await room.controller.tick()
+    assert [notice.title for notice in room.told] == ["store_unwritable"]
     if room.store.hanging is not None:
         room.store.hanging.set()
         room.store.hanging = None
@@ -225,6 +232,7 @@ async def test_traffic_goes_back_whatever_the_disk_does(room: Room, mood: str) -
     room.store.full = False
     await room.controller.tick()
     assert room.controller.view().store_writable
+    assert [notice.title for notice in room.told] == ["store_unwritable", "store_writable"]
     assert (await room.stored()).status is Status.EMERGENCY_STOPPED
     actions = [entry.action for entry in reversed(await room.store.audit())]
     assert actions == ["weight", "rollback", "stop"]
@@ -423,3 +431,20 @@ async def test_a_policy_that_moves_the_running_phase_is_refused(room: Room) -> N
         with pytest.raises(PolicyError, match="parallel"):
             await room.controller.reload_policy(by=ALICE, reason="reorder")
     assert room.controller.view().plan == good
+
+
+async def test_every_stored_decision_can_be_taken_again(room: Room) -> None:
+    """Under the same policy the same comes of it: what was stored is all it was taken on."""
+    await room.order(CommandKind.START)
+    await room.order(CommandKind.WEIGHT, weight_bp=1_000)
+    with pytest.raises(RefusedError):
+        await room.order(CommandKind.RELEASE)
+    await _probe(room, Variant.BASELINE, healthy=True)
+    await room.outcomes(Variant.BASELINE, Outcome.OK, 90)
+    await room.outcomes(Variant.CANARY, Outcome.ERROR, 6)
+    await room.order(CommandKind.RESUME)
+    rows = [asdict(decision) for decision in await room.store.decisions()]
+    replayed = replay(rows, quick_plan())
+    assert [one.fault for one in replayed] == [None] * len(rows)
+    assert all(one.same for one in replayed)
+    assert {"refused", "rolled_back", "running"} <= {row["verdict"] for row in rows}
