@@ -348,6 +348,30 @@ def migrate(
 
 
 @app.command()
+def verify(
+    *,
+    database_url: Annotated[
+        str | None, typer.Option("--database-url", help="Default: DATABASE_URL.")
+    ] = None,
+    workspace: Annotated[str, typer.Option(help="Whose listings.")] = "default",
+    mapping: Annotated[
+        Path | None, typer.Option(help="A source.toml: compare with its feed, too.")
+    ] = None,
+    feed: Annotated[
+        Path | None, typer.Option(help="A CSV file in place of the one in --mapping.")
+    ] = None,
+    lang: Lang = None,
+    as_json: Json = False,
+) -> None:
+    """Check the data: duplicates, losses, differences; against the journal or a feed."""
+    from gateway.cli import verify as checking  # noqa: PLC0415 - see the module's docstring
+
+    checking.run(
+        Session(lang=lang, as_json=as_json), checking.Wish(database_url, workspace, mapping, feed)
+    )
+
+
+@app.command()
 def doctor(
     *, url: Url = None, token: Token = None, lang: Lang = None, as_json: Json = False
 ) -> None:

@@ -1,0 +1,134 @@
+"""Commands that go to the database themselves, on a real PostgreSQL; and what starts nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+HEAVY = ("pydantic", "starlette", "uvicorn", "psycopg", "rich", "httpx2", "asyncio")
+
+
+def run(*words: str, cwd, **environment: str):
+    """Run the command in an empty folder with this environment only."""
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *words],
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110, check=False,
+        cwd=cwd,
+    )  # fmt: skip
+
+
+def test_migrate_makes_the_tables_and_may_be_run_again(empty_database, tmp_path):
+    """First a dry run that does nothing, then everything, then nothing more to do."""
+    url = {"DATABASE_URL": empty_database.url}
+    would = run("migrate", "--dry-run", "--json", cwd=tmp_path, **url)
+    assert would.returncode == 0, would.stderr
+    assert json.loads(would.stdout)["applied"]
+    first = run("migrate", "--json", cwd=tmp_path, **url)
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout)["applied"] == json.loads(would.stdout)["applied"]
+    again = run("migrate", cwd=tmp_path, **url)
+    assert (again.returncode, "up to date" in again.stdout) == (0, True)
+    back = run("migrate", "--rollback-to", "0000", cwd=tmp_path, **url)
+    assert (back.returncode, "--yes" in back.stderr) == (1, True)
+
+
+def test_verify_finds_what_was_done_behind_the_journals_back(database, tmp_path):
+    """A whole table is 0; a row removed with the triggers off is 1, and named."""
+    url = {"DATABASE_URL": database.url}
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        for number in ("A-1", "A-2"):
+            connection.execute(
+                "INSERT INTO listings (property_number, written_by) VALUES (%s, 'old')", (number,)
+            )
+    whole = run("verify", "--json", cwd=tmp_path, **url)
+    assert whole.returncode == 0, whole.stderr
+    assert json.loads(whole.stdout)["per_system"]["old"] == 2
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("DELETE FROM listings WHERE property_number = 'A-2'")
+    broken = run("verify", "--json", cwd=tmp_path, **url)
+    assert broken.returncode == 1
+    assert json.loads(broken.stdout)["missing"] == 1
+    shown = run("verify", "--lang", "ja", cwd=tmp_path, **url)
+    assert (shown.returncode, "A-2" in shown.stdout, "欠落" in shown.stdout) == (1, True, True)
+
+
+@pytest.mark.parametrize("command", ["migrate", "verify"])
+def test_a_database_that_is_not_there_is_said(command, tmp_path):
+    """Not set is a usage error, not reachable is 3; never a traceback."""
+    unset = run(command, cwd=tmp_path)
+    assert (unset.returncode, "DATABASE_URL" in unset.stderr) == (2, True)
+    gone = run(command, cwd=tmp_path, DATABASE_URL="postgresql://nobody@127.0.0.1:9/nothing")
+    assert gone.returncode == 3, gone.stderr
+    assert "Traceback" not in gone.stderr
+
+
+def test_serve_names_every_mistake_at_once(tmp_path):
+    """Settings and policy in one go, each by name, with what was expected."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text("phases = 3\n")
+    done = run(
+        "serve", cwd=tmp_path, GATEWAY_PORT="x", SYNC_OLD_URL="ftp://1", GATEWAY_POLICY=str(policy),
+        GATEWAY_ADMIN_TOKENS="only-a-name",
+    )  # fmt: skip
+    assert done.returncode == 2
+    for name in ("GATEWAY_PORT", "SYNC_OLD_URL", "GATEWAY_ADMIN_TOKENS", "policy.toml:"):
+        assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_doctor_looks_at_everything_and_says_what_to_do(tmp_path):
+    """Without services there is something to do, so it ends with 1."""
+    done = run(
+        "doctor", "--json", cwd=tmp_path, SYNC_OLD_URL="http://127.0.0.1:9",
+        SYNC_NEW_URL="http://127.0.0.1:9", GATEWAY_ADMIN_URL="http://127.0.0.1:9",
+        GATEWAY_PORT="0", GATEWAY_ADMIN_PORT="0",
+    )  # fmt: skip
+    assert done.returncode == 1
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["settings"]["status"] == checks["policy"]["status"] == "pass"
+    assert checks["old"]["status"] == checks["new"]["status"] == "fail"
+    assert checks["database"]["status"] == checks["gateway"]["status"] == "todo"
+    assert all(check["fix"] for check in checks.values() if check["status"] != "pass")
+
+
+SCENARIO = """
+name = "short"
+title = "An hour in which somebody looks and goes home"
+begins = 2026-11-02T00:00:00Z
+lasts = "1h"
+[expect]
+status = "running"
+weight_percent = {percent}
+"""
+
+
+def test_simulate_runs_a_scenario_and_judges_it(tmp_path):
+    """The shape others test against; an expectation that is not met is 1."""
+    good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
+    good.write_text(SCENARIO.format(percent=0))
+    bad.write_text(SCENARIO.format(percent=50))
+    done = run("simulate", str(good), "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["final"] == {"status": "running", "weight_percent": 0}
+    assert {"at", "event", "weight_percent"} <= set(result["timeline"][0])
+    assert run("simulate", str(bad), cwd=tmp_path).returncode == 1
+    missing = run("simulate", "no_such_scenario", cwd=tmp_path)
+    assert (missing.returncode, "hard_outage" in missing.stderr) == (2, True)
+
+
+def test_the_command_starts_without_its_machinery():
+    """`--help` and a call to the gateway must not pay for servers, databases and models."""
+    code = "import gateway.cli.app, gateway.cli.orders, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "typer" in loaded
+    assert [name for name in HEAVY if name in loaded] == []
