@@ -22,6 +22,7 @@ from listings.store import WriteContext
 from sync_new.postgrest import RestSettings, World
 from sync_new.rest_store import RestStore
 from sync_old.postgres_store import PoolSize, PostgresStore
+from tests.support.memory_store import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -174,5 +175,18 @@ async def under_test(
     module_database: Database,
     workspace: str,
 ) -> Harness:
-    """Each store in turn."""
+    """Each store with a database behind it, in turn."""
+    return Harness(await open_store(request.param), module_database, workspace)
+
+
+@pytest_asyncio.fixture(params=[*KINDS, "memory"])
+async def any_store(
+    request: pytest.FixtureRequest,
+    open_store: Callable[..., Any],
+    module_database: Database,
+    workspace: str,
+) -> Harness:
+    """Each store in turn, the in-memory one that other tests use included."""
+    if request.param == "memory":
+        return Harness(MemoryStore(), module_database, workspace)
     return Harness(await open_store(request.param), module_database, workspace)

@@ -57,14 +57,14 @@ async def test_a_dry_run_leaves_no_trace(under_test: Harness) -> None:
     assert records["c"].error.code == "23514"
 
 
-async def test_a_dry_run_foretells_the_write(under_test: Harness) -> None:
+async def test_a_dry_run_foretells_the_write(any_store: Harness) -> None:
     """The write that follows has the same actions and digests, one by one."""
-    await under_test.write(*(listing(f"p{i:02}", title="t", floors=i) for i in range(30)))
+    await any_store.write(*(listing(f"p{i:02}", title="t", floors=i) for i in range(30)))
     said = [
         listing(f"p{i:02}", {"i": i} if i % 3 else None, floors=i + i % 2) for i in range(20, 60)
     ]
-    dry = await under_test.write(*said, dry_run=True)
-    wet = await under_test.write(*said)
+    dry = await any_store.write(*said, dry_run=True)
+    wet = await any_store.write(*said)
     assert dry.records == wet.records
 
 

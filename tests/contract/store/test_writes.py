@@ -26,40 +26,40 @@ WEIRD = [
 ]  # fmt: skip
 
 
-async def test_created_updated_unchanged(under_test: Harness) -> None:
+async def test_created_updated_unchanged(any_store: Harness) -> None:
     """The action says what became of the row, and the digest is of the row as it stands."""
-    first = by_number(await under_test.write(listing("b", price_yen=1), listing("a", title="x")))
+    first = by_number(await any_store.write(listing("b", price_yen=1), listing("a", title="x")))
     assert [record.action for record in first.values()] == [Action.CREATED, Action.CREATED]
-    second = by_number(await under_test.write(listing("a", title="x"), listing("b", price_yen=2)))
+    second = by_number(await any_store.write(listing("a", title="x"), listing("b", price_yen=2)))
     assert second["a"].action is Action.UNCHANGED
     assert second["b"].action is Action.UPDATED
-    third = by_number(await under_test.write(listing("a", title="x"), listing("b", price_yen=2)))
+    third = by_number(await any_store.write(listing("a", title="x"), listing("b", price_yen=2)))
     assert {record.action for record in third.values()} == {Action.UNCHANGED}
-    standing = await under_test.standing()
+    standing = await any_store.standing()
     for records in (second, third):
         for number, record in records.items():
             own = standing[number]
             assert record.digest == planned(listing(number), own)
 
 
-async def test_absent_keeps_and_null_clears(under_test: Harness) -> None:
+async def test_absent_keeps_and_null_clears(any_store: Harness) -> None:
     """A field not spoken of keeps its value; one left blank is cleared; extra alike."""
-    await under_test.write(listing("a", {"k": 1}, title="t", price_yen=5, city="c"))
-    await under_test.write(listing("a", price_yen=None), listing("b", city="d"))
-    a = (await under_test.standing())["a"]
+    await any_store.write(listing("a", {"k": 1}, title="t", price_yen=5, city="c"))
+    await any_store.write(listing("a", price_yen=None), listing("b", city="d"))
+    a = (await any_store.standing())["a"]
     assert (a.fields["title"], a.fields["price_yen"], a.fields["city"]) == ("t", None, "c")
     assert a.extra == {"k": 1}
-    await under_test.write(listing("a", {}))
-    assert (await under_test.standing())["a"].extra == {}
+    await any_store.write(listing("a", {}))
+    assert (await any_store.standing())["a"].extra == {}
 
 
-async def test_mixed_fields_in_one_call(under_test: Harness) -> None:
+async def test_mixed_fields_in_one_call(any_store: Harness) -> None:
     """Listings that speak of different fields do not touch each other's absent ones."""
     numbers = [f"n{i:02}" for i in range(40)]
-    await under_test.write(*(listing(n, title="t", price_yen=1, floors=2) for n in numbers))
+    await any_store.write(*(listing(n, title="t", price_yen=1, floors=2) for n in numbers))
     fields = [{"title": "u"}, {"price_yen": 9}, {"floors": None, "title": "v"}, {}]
-    await under_test.write(*(listing(n, **fields[i % 4]) for i, n in enumerate(numbers)))
-    standing = await under_test.standing()
+    await any_store.write(*(listing(n, **fields[i % 4]) for i, n in enumerate(numbers)))
+    standing = await any_store.standing()
     for i, number in enumerate(numbers):
         wanted = {"title": "t", "price_yen": 1, "floors": 2} | fields[i % 4]
         own = standing[number].fields
@@ -105,27 +105,27 @@ async def test_several_bad_rows_of_different_kinds(under_test: Harness) -> None:
     assert len(await under_test.standing()) == 17
 
 
-async def test_any_property_number(under_test: Harness) -> None:
+async def test_any_property_number(any_store: Harness) -> None:
     """Whatever a property number holds, it is written, read and updated as itself, and alone."""
     for number in WEIRD:
-        await under_test.write(listing(number, title=f"of {number}", city="c"))
+        await any_store.write(listing(number, title=f"of {number}", city="c"))
     for number in WEIRD:
         said = listing(number, title=f"still of {number}")
-        assert (await under_test.write(said)).records[0].action is Action.UPDATED
-        assert (await under_test.write(said)).records[0].action is Action.UNCHANGED
-        stood = await under_test.store.get(under_test.workspace, number)
+        assert (await any_store.write(said)).records[0].action is Action.UPDATED
+        assert (await any_store.write(said)).records[0].action is Action.UNCHANGED
+        stood = await any_store.store.get(any_store.workspace, number)
         assert (stood.fields["title"], stood.fields["city"]) == (f"still of {number}", "c")
-    assert await under_test.store.property_numbers(under_test.workspace) == set(WEIRD)
+    assert await any_store.store.property_numbers(any_store.workspace) == set(WEIRD)
 
 
-async def test_order_is_code_points(under_test: Harness) -> None:
+async def test_order_is_code_points(any_store: Harness) -> None:
     """Records, pages and keyset order agree with Python's own string order, whatever the script."""
     numbers = [*WEIRD, "A1", "a1", "Ａ１", "ア", "あ", "漢", "\uffee", "\U0001f600"]
-    result = await under_test.write(*(listing(n) for n in reversed(numbers)))
+    result = await any_store.write(*(listing(n) for n in reversed(numbers)))
     assert [record.property_number for record in result.records] == sorted(numbers)
     walked: list[str] = []
     after = None
-    while page := await under_test.store.page(under_test.workspace, after=after, limit=7):
+    while page := await any_store.store.page(any_store.workspace, after=after, limit=7):
         walked += [row.property_number for row in page]
         after = walked[-1]
     assert walked == sorted(numbers)
@@ -163,12 +163,12 @@ EXTRA = {
 
 
 @pytest.mark.parametrize("fields", _extremes(), ids=["least", "most"])
-async def test_extremes_round_trip(under_test: Harness, fields: dict) -> None:
+async def test_extremes_round_trip(any_store: Harness, fields: dict) -> None:
     """Every field's extreme values come back as they went in, and the digest is the codec's own."""
     said = listing("edge", EXTRA, **fields)
-    record = (await under_test.write(said)).records[0]
+    record = (await any_store.write(said)).records[0]
     assert record.error is None
-    stood = (await under_test.standing())["edge"]
+    stood = (await any_store.standing())["edge"]
     assert stood.fields == fields
     assert record.digest == planned(said) == planned(listing("edge"), stood)
 
@@ -191,20 +191,20 @@ async def test_journal_tells_every_write(under_test: Harness) -> None:
     assert (stood.written_by, stood.sync_id) == (under_test.system, ids[2])
 
 
-async def test_an_empty_set_is_no_work(under_test: Harness) -> None:
+async def test_an_empty_set_is_no_work(any_store: Harness) -> None:
     """Nothing to write gives no records, dry or not."""
-    assert (await under_test.write()).records == ()
-    assert (await under_test.write(dry_run=True)).records == ()
+    assert (await any_store.write()).records == ()
+    assert (await any_store.write(dry_run=True)).records == ()
 
 
-async def test_many_at_once(under_test: Harness) -> None:
+async def test_many_at_once(any_store: Harness) -> None:
     """More listings than fit one call come out whole, first written, then unchanged."""
     said = [listing(f"物件{i:05}", title=f"t{i}") for i in range(scale(full=20_000, quick=303))]
-    first = await under_test.write(*said)
+    first = await any_store.write(*said)
     assert {record.action for record in first.records} == {Action.CREATED}
-    again = await under_test.write(*said)
+    again = await any_store.write(*said)
     assert {record.action for record in again.records} == {Action.UNCHANGED}
     assert [r.digest for r in again.records] == [r.digest for r in first.records]
-    numbers = await under_test.store.property_numbers(under_test.workspace)
+    numbers = await any_store.store.property_numbers(any_store.workspace)
     assert numbers == {each.property_number for each in said}
-    assert len(await under_test.standing()) == len(said)
+    assert len(await any_store.standing()) == len(said)
