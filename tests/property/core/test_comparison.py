@@ -25,7 +25,7 @@ from gateway.core.comparison.causes import classify
 from tests.support.scale import scale
 from tests.support.shared import shared
 
-EXAMPLES = scale(full=3_000, quick=80)
+EXAMPLES = scale(full=1_500, quick=80)
 NO_RULES = Rules()
 
 scalars = (
