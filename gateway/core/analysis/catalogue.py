@@ -72,31 +72,42 @@ _FIGURES: Final[dict[str, tuple[str, str]]] = {
 
 
 def _gate(basis: str, english: str, japanese: str) -> dict[str, tuple[str, str]]:
+    """Make the sentences of gates and triggers on one basis: they differ in what follows."""
+    asked = (
+        ", asked is {comparison} {threshold} (sample {sample})",
+        "(基準 {comparison} {threshold}、標本 {sample})",
+    )
+    limit = (
+        ", over the limit of {threshold} (sample {sample}",
+        "(上限 {threshold}、標本 {sample})",
+    )
     return {
-        f"gate_pass_{basis}": (f"{english}: passes.", f"{japanese}。合格です。"),
-        f"gate_fail_{basis}": (f"{english}: does not pass.", f"{japanese}。不合格です。"),
+        f"gate_pass_{basis}": (
+            f"{english}{asked[0]}: passes.",
+            f"{japanese}{asked[1]}。合格です。",
+        ),
+        f"gate_fail_{basis}": (
+            f"{english}{asked[0]}: does not pass.",
+            f"{japanese}{asked[1]}。不合格です。",
+        ),
         f"trigger_{basis}": (
-            f"{english} for {{for_s}}: over the limit.",
-            f"{japanese}が {{for_s}}続いています。",
+            f"{english}{limit[0]}, held for {{for_s}}).",
+            f"{japanese}{limit[1]}。継続時間 {{for_s}}。",
         ),
     }
 
 
 _GATES: Final = (
-    _gate(
-        "value",
-        "{metric} of new is {value}, asked is {comparison} {threshold} (sample {sample})",
-        "新システムの{metric}は {value}(基準 {comparison} {threshold}、標本 {sample})",
-    )
+    _gate("value", "The {metric} of new is {value}", "新システムの{metric}は {value}")
     | _gate(
         "ratio_to_old",
-        "{metric} of new is {value} times old's, limit {comparison} {threshold} (sample {sample})",
-        "新システムの{metric}は旧の {value} 倍(基準 {comparison} {threshold}、標本 {sample})",
+        "The {metric} of new is {value} times old's",
+        "新システムの{metric}は旧の {value} 倍",
     )
     | _gate(
         "excess_over_old",
-        "{metric} of new exceeds old's by {value}, limit {comparison} {threshold} (sample {sample})",
-        "新システムの{metric}は旧を {value} 上回っています(基準 {comparison} {threshold}、標本 {sample})",
+        "The {metric} of new exceeds old's by {value}",
+        "新システムの{metric}は旧を {value} 超過",
     )
 )
 

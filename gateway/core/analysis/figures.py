@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import proportion
@@ -178,11 +179,15 @@ def _cautious(asked: Gate | Trigger, found: Figure) -> Figure:
         return found
     assert found.value is not None
     hits = min(found.sample, max(0, round(found.value * found.sample)))
-    if asked.comparison in {Comparison.ABOVE, Comparison.AT_LEAST}:
-        bound = proportion.lower_bound(hits, found.sample, confidence=confidence)
-    else:
-        bound = proportion.upper_bound(hits, found.sample, confidence=confidence)
-    return Figure(bound, found.sample)
+    lower = asked.comparison in {Comparison.ABOVE, Comparison.AT_LEAST}
+    return Figure(_bound(hits, found.sample, confidence, lower=lower), found.sample)
+
+
+@lru_cache(maxsize=256)
+def _bound(hits: int, sample: int, confidence: float, *, lower: bool) -> float:
+    """Find one end of the interval; the same counts are asked about every second."""
+    end = proportion.lower_bound if lower else proportion.upper_bound
+    return end(hits, sample, confidence=confidence)
 
 
 def _age(at_us: int, now_us: int, max_age_us: int, metric: str, system: str) -> Note | None:

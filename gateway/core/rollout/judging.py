@@ -92,6 +92,8 @@ def _incidents(
     state: State, findings: tuple[Finding, ...], plan: Plan, now_us: int, *, way_back: bool
 ) -> tuple[State, tuple[Action, ...]]:
     """One page when trouble begins or grows worse, one word when it was quiet for long enough."""
+    if not findings and not state.incidents:
+        return state, ()
     known = {incident.key: incident for incident in state.incidents}
     shared = any(finding.blame is Blame.SHARED for finding in findings)
     told: list[Action] = []

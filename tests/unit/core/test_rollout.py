@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -149,6 +150,8 @@ def test_every_arrow_has_its_sentence():
     assert len(rows) == len(TRANSITIONS)
     assert all(why.endswith(".") for *_, why in rows)
     assert transition_markdown().count("\n") == len(rows) + 2
+    document = Path(__file__).parents[3] / "docs" / "transitions.md"
+    assert document.read_text(encoding="utf-8").endswith(transition_markdown())
 
 
 @pytest.mark.parametrize("reason", ["", "  \n"])
