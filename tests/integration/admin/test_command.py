@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -140,6 +141,29 @@ def test_the_audit_is_shown_and_verified(idle):
     assert "a reason to be found" in run(idle, "audit").stdout
     done = run(idle, "audit", "--verify", "--json")
     assert (done.returncode, json.loads(done.stdout)["intact"]) == (0, True)
+
+
+def test_a_forged_audit_row_is_named(tmp_path, services):
+    """Whoever goes behind the database's back breaks the chain, and the command says where."""
+    gateway = GatewayProcess(tmp_path / "state", services[0].url, services[1].url)
+    gateway.start()
+    try:
+        gateway.order("start")
+        gateway.order("weight", percent=5, reason="the true reason")
+        file = tmp_path / "state" / "state.sqlite3"
+        with sqlite3.connect(file, timeout=10) as forged:
+            forged.execute("drop trigger audit_keeps_content")
+            changed = forged.execute(
+                "update audit set reason = 'another' where reason = 'the true reason'"
+            )
+            assert changed.rowcount == 1
+        done = run(gateway, "audit", "--verify")
+        assert done.returncode == 1
+        assert "2" in done.stderr
+        done = run(gateway, "audit", "--verify", "--json")
+        assert json.loads(done.stdout)["error"]["verification"]["faults"]
+    finally:
+        gateway.stop()
 
 
 def test_status_in_a_pipe_is_plain_text(idle):
