@@ -17,6 +17,7 @@ import secrets
 import signal
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
@@ -113,11 +114,14 @@ def read_policy(path: Path) -> rollout.Plan:
 
 def data_plane(settings: Settings) -> DataPlaneSettings:
     """Give a worker what it needs to know, and no more."""
+    today = datetime.now(UTC).date()
     return DataPlaneSettings(
         old_url=settings.old_url,
         new_url=settings.new_url,
         operator_tokens_sha256=tuple(
-            token.sha256.hex() for token in settings.admin_tokens if token.may_force_a_side
+            token.sha256.hex()
+            for token in settings.admin_tokens
+            if token.may_force_a_side and (token.last_day is None or today <= token.last_day)
         ),
         rate_limit_per_second=settings.rate_limit_per_second,
         rate_limit_burst=settings.rate_limit_burst,

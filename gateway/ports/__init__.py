@@ -1,0 +1,75 @@
+"""
+The ports: what the drivers need from the world, and the values that cross between drivers.
+
+Adapters satisfy these Protocols, drivers are written against them, bootstrap joins the two. The
+values are plain and frozen. `record` is what is kept, `world` what is around, `people` what can be
+asked and seen.
+"""
+
+from gateway.ports.people import (
+    Command,
+    CommandKind,
+    Control,
+    ControlView,
+    SystemView,
+    WorkerView,
+)
+from gateway.ports.record import (
+    SYSTEM_ACTOR,
+    Actor,
+    AuditCheck,
+    AuditDraft,
+    AuditEntry,
+    Committed,
+    Decision,
+    DecisionDraft,
+    Document,
+    Event,
+    EventDraft,
+    MeasurementDraft,
+    ReportSeverity,
+    StateStore,
+    StoredState,
+    Transition,
+    UserReport,
+)
+from gateway.ports.world import (
+    Clock,
+    Lease,
+    Notice,
+    Notifier,
+    Probe,
+    ProbeResult,
+)
+
+__all__ = [
+    "SYSTEM_ACTOR",
+    "Actor",
+    "AuditCheck",
+    "AuditDraft",
+    "AuditEntry",
+    "Clock",
+    "Command",
+    "CommandKind",
+    "Committed",
+    "Control",
+    "ControlView",
+    "Decision",
+    "DecisionDraft",
+    "Document",
+    "Event",
+    "EventDraft",
+    "Lease",
+    "MeasurementDraft",
+    "Notice",
+    "Notifier",
+    "Probe",
+    "ProbeResult",
+    "ReportSeverity",
+    "StateStore",
+    "StoredState",
+    "SystemView",
+    "Transition",
+    "UserReport",
+    "WorkerView",
+]

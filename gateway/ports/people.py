@@ -1,0 +1,148 @@
+"""People: what they can ask of the running control plane, and what it shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from gateway.core.analysis import GateResult, Inputs, Judgement, Watch
+    from gateway.core.model import Access, Variant
+    from gateway.core.rollout import Plan, State
+    from gateway.ports.record import Actor, Event, MeasurementDraft, StateStore, UserReport
+
+
+class CommandKind(StrEnum):
+    """What an operator can ask of the rollout."""
+
+    START = "start"
+    PROMOTE = "promote"
+    PAUSE = "pause"
+    RESUME = "resume"
+    ROLLBACK = "rollback"
+    EMERGENCY_STOP = "emergency_stop"
+    RELEASE = "release"
+    WEIGHT = "weight"
+    HOLD = "hold"
+    """Keep traffic where it is although a high-severity decision would roll back by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One wish of a person.
+
+    `weight_bp` belongs to WEIGHT (`access` None: reads and writes), `force` to PROMOTE, `decision`
+    to HOLD (None: all that are open).
+    """
+
+    kind: CommandKind
+    weight_bp: int | None = None
+    access: Access | None = None
+    force: bool = False
+    decision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One worker as operators see it: `state` is starting, ready, draining or dead."""
+
+    worker: int
+    pid: int
+    state: str
+    routing_version: int = 0
+    restarts: int = 0
+    connections: int = 0
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SystemView:
+    """One system over the display window; a figure that is not known is None, never zero."""
+
+    variant: Variant
+    window_s: int
+    requests: int
+    errors: int
+    rejected: int
+    requests_per_s: float
+    error_ratio: float | None
+    rejected_ratio: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    sync_seconds_per_1000: float | None
+    breaker: str
+    healthy: bool | None
+    health_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlView:
+    """All there is to know at one instant, taken without waiting for anything.
+
+    `judgement` is the newest look with the `inputs` and the `watch` (evidence) it was taken on; all
+    three are None until the first look. Why things stand as they do is `state.why`.
+    """
+
+    at_us: int
+    state: State
+    plan: Plan
+    judgement: Judgement | None
+    gates: tuple[GateResult, ...]
+    """All that stands between this phase and the next: gates, bake time, freeze, decisions."""
+    inputs: Inputs | None
+    watch: Watch | None
+    systems: tuple[SystemView, ...]
+    workers: tuple[WorkerView, ...]
+    events: tuple[Event, ...]
+    """The last ones, newest last."""
+    store_writable: bool = True
+
+
+class Control(Protocol):
+    """The handle of the running control plane; every change goes through it, in one order."""
+
+    @property
+    def store(self) -> StateStore:
+        """For reading audit, decisions and events."""
+        ...
+
+    def view(self) -> ControlView:
+        """Show the present."""
+        ...
+
+    async def perform(self, command: Command, *, by: Actor, reason: str) -> ControlView:
+        """Do as asked, durably; RefusedError (with gates) if the rules say no."""
+        ...
+
+    async def measure(self, measurement: MeasurementDraft) -> None:
+        """Take in a figure from outside; InvalidRequestError if it cannot be one."""
+        ...
+
+    async def report(self, report: UserReport) -> None:
+        """Take in a user report."""
+        ...
+
+    async def reload_policy(self, *, by: Actor, reason: str) -> ControlView:
+        """Read the policy file again; PolicyError leaves the old one in force."""
+        ...
+
+    async def roll_workers(self, *, by: Actor, reason: str) -> None:
+        """Replace the workers one after the other."""
+        ...
+
+    def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Follow events from now on; a reader that falls behind misses the oldest."""
+        ...
+
+    def metrics_text(self) -> str:
+        """Render the Prometheus exposition of the whole gateway."""
+        ...
+
+    def ready(self) -> tuple[bool, Sequence[str]]:
+        """Whether traffic can be served, and if not, why."""
+        ...

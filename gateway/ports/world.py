@@ -1,0 +1,87 @@
+"""The world around: time, the two systems seen from outside, people's inboxes, the lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gateway.core.model import Variant
+    from gateway.ports.record import Document
+
+
+class Clock(Protocol):
+    """Two clocks, never confused.
+
+    `now_us` is steady: it starts at the wall time of the start and advances with the monotonic
+    clock, so spans, deadlines and bake time cannot jump. `wall_us` is what people read.
+    """
+
+    def now_us(self) -> int:
+        """Steady microseconds; what every decision is given."""
+        ...
+
+    def wall_us(self) -> int:
+        """Microseconds since the epoch, for timestamps only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One call of a system's `/health`: `reason` says what was wrong."""
+
+    variant: Variant
+    at_us: int
+    healthy: bool
+    elapsed_us: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message for people; `level` is critical, high, medium or low, `key` folds repeats."""
+
+    level: str
+    title: str
+    text: str
+    at_us: int
+    key: str = ""
+    data: Document = field(default_factory=dict)
+
+
+class Notifier(Protocol):
+    """Tells people; may be slow and may fail, so it is only called by the dispatcher."""
+
+    async def notify(self, notice: Notice) -> None:
+        """Deliver, or raise UnreachableError."""
+        ...
+
+
+class Probe(Protocol):
+    """Asks the two systems how they are."""
+
+    async def health(self, variant: Variant) -> ProbeResult:
+        """Call `/health` with a deadline; never raises."""
+        ...
+
+    async def metrics(self, variant: Variant) -> Document:
+        """Read `/api/metrics`; UnreachableError when there is no well-formed answer."""
+        ...
+
+    async def stop_sync(self, variant: Variant) -> None:
+        """Ask the system to stop the sync in progress; UnreachableError when it did not answer."""
+        ...
+
+
+class Lease(Protocol):
+    """The right to decide. On one node it is always held; a fleet keeps it in Redis."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this process decides now."""
+        ...
+
+    @property
+    def fencing_token(self) -> int:
+        """Grows with every holder; a write with a lower one loses."""
+        ...
