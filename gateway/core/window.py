@@ -394,15 +394,6 @@ def _ratio(part: int, whole: int) -> float | None:
 def _snapshot(variant: Variant, span: tuple[int, int], covered: int, total: _Tally) -> Snapshot:
     counts = total.frozen()
     return Snapshot(
-        variant=variant,
-        from_second=span[0],
-        to_second=span[1],
-        seconds_covered=covered,
-        ok=counts.ok,
-        errors=counts.errors,
-        rejected=counts.rejected,
-        latency=counts.latency,
-        pace=counts.pace,
-        syncs=counts.syncs,
-        listings=counts.listings,
-    )
+        variant, *span, covered, counts.ok, counts.errors, counts.rejected,
+        counts.latency, counts.pace, counts.syncs, counts.listings,
+    )  # fmt: skip
