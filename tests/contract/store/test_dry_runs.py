@@ -146,6 +146,21 @@ async def test_live_traffic_goes_on_beside_dry_runs(under_test: Harness) -> None
         assert (stood.fields["floors"], stood.fields["title"]) == (7, None)
 
 
+async def test_live_traffic_changes_nothing_in_the_proof(under_test: Harness) -> None:
+    """Writes go on in the other workspaces while the proof is taken; it holds, and so do they."""
+
+    async def live() -> None:
+        for i in range(10):
+            await under_test.write(*(listing(f"r{n}", floors=i) for n in range(5)))
+
+    async def prove() -> None:
+        for _ in range(5):
+            await under_test.store.prove_dry_run()
+
+    await asyncio.gather(live(), prove())
+    assert {row.fields["floors"] for row in (await under_test.standing()).values()} == {9}
+
+
 SERVERS = (
     ("real", "commit"),
     ("real", "commit-allow-override"),

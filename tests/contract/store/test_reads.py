@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -10,12 +11,14 @@ import pytest
 
 from listings.errors import StoreRefused, StoreUnavailable
 from listings.store import RecordError, SyncRun, SyncStatus
-from tests.contract.store.conftest import Harness, listing
+from ops.devstack import tokens
+from sync_new.rest_store import RestStore
+from tests.contract.store.conftest import Harness, listing, rest_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.servers import Database
+    from tests.support.servers import Database, PostgrestFactory
 
 START = datetime(2026, 4, 1, 3, 0, 0, 123456, tzinfo=UTC)
 
@@ -126,6 +129,24 @@ async def test_a_missing_migration_is_refused_with_advice(
             await store.check()
         with pytest.raises(StoreRefused, match="syncgate migrate"):
             await store.upsert([listing("a")], Harness(store, empty_database, "x").context())
+
+
+@pytest.mark.parametrize("kind", ["real", "standin"])
+async def test_a_wrong_key_is_refused_with_advice(
+    module_database: Database, module_postgrest: PostgrestFactory, kind: str
+) -> None:
+    """A key of another project, of a role without rights, or expired: which setting to look at."""
+    server = module_postgrest(module_database, kind=kind)
+    good = rest_settings(server)
+    foreign = tokens.sign({"role": "service_role"}, "the secret of another project altogether")
+    expired = server.token("service_role", exp=1_000_000_000)
+    for key in (foreign, expired, server.token("anon"), "no.token.atall"):
+        store = RestStore(replace(good, authorization=f"Bearer {key}"))
+        with pytest.raises(StoreRefused, match="SUPABASE_SERVICE_ROLE_KEY"):
+            await store.check()
+        with pytest.raises(StoreRefused, match="SUPABASE_SERVICE_ROLE_KEY"):
+            await Harness(store, module_database, "x").write(listing("a"))
+        await store.close()
 
 
 async def test_a_store_that_is_gone_is_unavailable(
