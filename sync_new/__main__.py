@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from listings.model import System
 from listings.service import run
 from sync_new.postgrest import RestSettings
+from sync_new.redis_budget import RedisTat
 from sync_new.rest_store import RestStore
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def make_store(settings: ServiceSettings) -> RestStore:
             breaker_threshold=settings.circuit_breaker_threshold,
             breaker_timeout_s=settings.circuit_breaker_timeout_ms / 1000,
             request_timeout_s=settings.request_timeout_ms / 1000,
-        )
+        ),
+        shared=RedisTat(settings.redis_url.get_secret_value()) if settings.redis_url else None,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 _SECOND_US: Final = 1_000_000
 # Usage is a mean over this long, so that one burst does not look like an exhausted budget.
@@ -36,23 +36,49 @@ class Gcra:
         return start + self.interval_us, max(0, wait_us)
 
 
-class CallBudget:
-    """One process's budget of calls, and how much of it is used. A rate of 0 sets no limit."""
+class SharedTat(Protocol):
+    """Where replicas keep their common `tat`."""
 
-    def __init__(self, rate: float) -> None:
+    async def reserve(self, rule: Gcra) -> int | None:
+        """Take one call of the common budget; the microseconds to wait, or None if unreachable."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
+class CallBudget:
+    """The budget of calls, and how much of it this process uses. A rate of 0 sets no limit.
+
+    With `shared`, all replicas draw on one budget; while it cannot be reached each keeps to the
+    rate by itself, which is better than stopping and better than no limit.
+    """
+
+    def __init__(self, rate: float, *, shared: SharedTat | None = None) -> None:
         self.rate = rate
         self._rule = Gcra.per_second(rate) if rate else None
+        self._shared = shared
         self._tat_us = 0
         self._calls: deque[int] = deque()
 
-    def reserve(self, now_us: int) -> int:
+    async def reserve(self, now_us: int) -> int:
         """Take one call; returns how many microseconds to wait before making it."""
         wait_us = 0
         if self._rule is not None:
-            self._tat_us, wait_us = self._rule.reserve(self._tat_us, now_us)
+            common = await self._shared.reserve(self._rule) if self._shared else None
+            if common is None:
+                self._tat_us, wait_us = self._rule.reserve(self._tat_us, now_us)
+            else:
+                wait_us = common
         self._calls.append(now_us + wait_us)
         self._forget(now_us)
         return wait_us
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+        if self._shared is not None:
+            await self._shared.close()
 
     def used(self, now_us: int) -> float:
         """Count calls per second, as a mean over the last ten seconds."""

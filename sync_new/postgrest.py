@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from listings.store import WriteContext
+    from sync_new.limiter import SharedTat
 
 _US: Final = 1_000_000
 _CONNECT_TIMEOUT_S: Final = 3.0
@@ -72,10 +73,16 @@ class _Failed(Exception):  # noqa: N818 - not raised to callers: one attempt's o
 class PostgrestClient:
     """Makes calls; `reconnects` counts how often the way to the server was lost."""
 
-    def __init__(self, settings: RestSettings, world: World | None = None) -> None:
+    def __init__(
+        self,
+        settings: RestSettings,
+        world: World | None = None,
+        *,
+        shared: SharedTat | None = None,
+    ) -> None:
         self._settings = settings
         self._world = world or World()
-        self._budget = CallBudget(settings.calls_per_second)
+        self._budget = CallBudget(settings.calls_per_second, shared=shared)
         self._breaker = Breaker(
             threshold=settings.breaker_threshold,
             timeout_us=round(settings.breaker_timeout_s * _US),
@@ -112,6 +119,7 @@ class PostgrestClient:
     async def close(self) -> None:
         """Close every connection."""
         await self._http.aclose()
+        await self._budget.close()
 
     async def call(
         self,
@@ -177,7 +185,7 @@ class PostgrestClient:
                 self._breaker.record(admitted, ok=alive, now_us=self._world.now_us())
 
     async def _wait_for_budget(self) -> None:
-        wait_us = self._budget.reserve(self._world.now_us())
+        wait_us = await self._budget.reserve(self._world.now_us())
         if wait_us:
             await self._world.sleep(wait_us / _US)
 

@@ -27,14 +27,21 @@ if TYPE_CHECKING:
 
     from listings.model import Listing, StoredListing
     from listings.store import DryRunMeans, DryRunProof, SyncRun, WriteContext
+    from sync_new.limiter import SharedTat
 
 
 class RestStore:
     """The store; `world` lets a test replace time, chance and the wire."""
 
-    def __init__(self, settings: RestSettings, *, world: World | None = None) -> None:
+    def __init__(
+        self,
+        settings: RestSettings,
+        *,
+        world: World | None = None,
+        shared: SharedTat | None = None,
+    ) -> None:
         self._settings = settings
-        self._client = PostgrestClient(settings, world)
+        self._client = PostgrestClient(settings, world, shared=shared)
         self._writer = BatchWriter(self._client, batch_size=settings.batch_size)
         self._dry_runner = DryRunner(self._client, self._writer, batch_size=settings.batch_size)
 

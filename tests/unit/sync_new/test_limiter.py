@@ -55,19 +55,19 @@ def test_an_idle_budget_is_whole_again() -> None:
     assert waits == [0] * rule.burst + [100_000]
 
 
-def test_usage_is_a_mean_of_ten_seconds() -> None:
+async def test_usage_is_a_mean_of_ten_seconds() -> None:
     """A saturated budget is used wholly; one that rests is used less and less."""
     budget = CallBudget(10)
     now_us = 0
     for _ in range(200):
-        now_us += budget.reserve(now_us)
+        now_us += await budget.reserve(now_us)
     assert 9 <= budget.used(now_us) <= 11
     assert budget.used(now_us + 5 * SECOND_US) < 6
     assert budget.used(now_us + 11 * SECOND_US) == 0
 
 
-def test_without_a_rate_nobody_waits() -> None:
+async def test_without_a_rate_nobody_waits() -> None:
     """A rate of 0 sets no limit, and still counts."""
     budget = CallBudget(0)
-    assert [budget.reserve(0) for _ in range(1000)] == [0] * 1000
+    assert [await budget.reserve(0) for _ in range(1000)] == [0] * 1000
     assert budget.used(0) == 100
