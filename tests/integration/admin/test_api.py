@@ -270,7 +270,7 @@ def test_schemathesis_finds_no_fault_with_any_check(gateway, tmp_path):
         [
             sys.executable, "-m", "schemathesis.cli", "run",
             f"{gateway.admin_url}/openapi.json", "--checks", "all", "--no-color",
-            "--max-examples", str(scale(full=500, quick=4)), "--seed", "1",
+            "--max-examples", str(scale(full=500, quick=2)), "--seed", "1",
             "--phases", "examples,coverage,fuzzing",
             "--header", f"Authorization: Bearer {TOKEN}",
         ],
