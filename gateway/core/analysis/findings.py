@@ -134,7 +134,9 @@ def _by_figure(
         key = UNMEASURED + trigger.metric.value
         held_us = _held(key, inputs.now_us, before, since)
         if held_us >= questions.unknown_grace_us:
-            yield _unmeasured(trigger.metric, found.note)
+            # A source that never was is a gap in the set-up; one that died may hide trouble.
+            died = found.note.key != "no_measurement"
+            yield _unmeasured(trigger.metric, found.note, died=died)
         return
     if found.trouble is not None or found.value is None:
         return
@@ -174,13 +176,14 @@ def _unmeasured_gates(
             continue
         held_us = _held(UNMEASURED + gate.metric.value, inputs.now_us, before, since)
         if held_us >= questions.unknown_grace_us:
-            yield _unmeasured(gate.metric, result.note)
+            yield _unmeasured(gate.metric, result.note, died=True)
 
 
-def _unmeasured(metric: Metric, why: Note) -> Finding:
+def _unmeasured(metric: Metric, why: Note, *, died: bool) -> Finding:
     return Finding(
-        key=UNMEASURED + metric.value, severity=Severity.HIGH, blame=Blame.UNDECIDED,
-        reaction=Reaction.PAGE, value=None, threshold=None, sample=0, note=why,
+        key=UNMEASURED + metric.value, severity=Severity.HIGH if died else Severity.LOW,
+        blame=Blame.UNDECIDED, reaction=Reaction.PAGE,
+        value=None, threshold=None, sample=0, note=why, holds=died,
     )  # fmt: skip
 
 

@@ -549,6 +549,25 @@ def test_what_stays_unmeasured_is_told_after_a_grace():
     assert all(f.reaction is Reaction.PAGE for f in judgement.findings)
 
 
+def test_a_source_that_never_was_is_told_quietly_one_that_died_holds():
+    """No gate asks for it: nobody ever measured is a gap in the set-up, gone silent is trouble."""
+    never = with_measurement(all_well())
+    never = replace(
+        never, measurements=tuple(m for m in never.measurements if m.metric is not Metric.CPU_RATIO)
+    )
+    _, watch = look(fresh(PLAN.rules()), never)
+    judgement, _ = look(watch, later(never, 60))
+    (gap,) = judgement.findings
+    assert (gap.key, gap.severity, gap.holds) == ("unmeasured:cpu_ratio", Severity.LOW, False)
+    assert judgement.healthy
+    died = with_measurement(all_well(), measured(Metric.CPU_RATIO, 0.3, T0 - 10**9))
+    _, watch = look(fresh(PLAN.rules()), died)
+    again = replace(died, now_us=T0 + 10 * SECOND_US)
+    judgement, _ = look(watch, again, unknown_grace_us=10 * SECOND_US)
+    assert [(f.severity, f.holds) for f in judgement.findings] == [(Severity.HIGH, True)]
+    assert not judgement.healthy
+
+
 def test_data_loss_counts_until_it_is_withdrawn():
     """An event does not age; a newer zero ends it; what was settled stays settled."""
     lost = with_measurement(all_well(), measured(Metric.DATA_LOSS, 1, T0 - 3600 * SECOND_US))
