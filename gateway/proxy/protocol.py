@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _HEAD_END: Final = b"\r\n\r\n"
 _MEMO_HEAD_BYTES: Final = 4096
 _AHEAD: Final = 256
+_OPENING_BYTES: Final = 16 * 1024
 _CHUNK_OVERHEAD_BYTES: Final = 64 * 1024
 _CHUNK_OVERHEAD_FACTOR: Final = 8
 _LINGER_US: Final = 1_000_000
@@ -69,9 +70,9 @@ class ClientConnection(asyncio.Protocol):
     """See the module."""
 
     __slots__ = (
-        "address", "ahead", "begun", "body_bytes", "deadline_us", "eof", "exchange", "forwarded",
-        "head", "headers", "last", "need", "parser", "parts", "phase", "plane",
-        "raw_bytes", "refusal", "serving", "target", "transport",
+        "address", "ahead", "begun", "body_bytes", "deadline_us", "eof", "exchange", "first",
+        "forwarded", "head", "headers", "last", "need", "opening", "parser", "parts", "phase",
+        "plane", "raw_bytes", "refusal", "serving", "target", "transport",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
@@ -93,6 +94,8 @@ class ClientConnection(asyncio.Protocol):
         self.body_bytes = 0
         self.raw_bytes = 0
         self.last: Head | None = None
+        self.opening = b""
+        self.first = True
         self.begun = False
         self.serving = False
         self.eof = False
@@ -206,9 +209,13 @@ class ClientConnection(asyncio.Protocol):
         if self.parser is None:
             self.parser = httptools.HttpRequestParser(self)
             self.raw_bytes = 0
+            self.opening = b""
+            self.first = True
         if self.phase is _IDLE:
             self._await_head()
         self.raw_bytes += len(data)
+        if len(self.opening) < _OPENING_BYTES:
+            self.opening += data[:_OPENING_BYTES]
         waiting = len(self.ahead)
         try:
             self.parser.feed_data(data)
@@ -283,6 +290,8 @@ class ClientConnection(asyncio.Protocol):
             parser.get_method(), self.target, parser.get_http_version(), self.headers,
             self.plane.rules, upgrade=parser.should_upgrade(),
         )  # fmt: skip
+        if isinstance(head, Head) and self.first:
+            head = _beyond_llhttp(self.opening) or head
         if isinstance(head, Refusal):
             self.refusal = head
             raise ValueError(head.detail)  # noqa: TRY004 - no type is wrong, the request is
@@ -314,6 +323,7 @@ class ClientConnection(asyncio.Protocol):
             raise ValueError
         self.ahead.append((cast("Head", self.head), b"".join(self.parts)))
         self.begun = False
+        self.first = False
         self.head = None
         self.headers = []
         self.parts = []
@@ -450,6 +460,16 @@ class ClientConnection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Part of uvicorn's contract for connections; the worker's own drain does it."""
         self.leave()
+
+
+def _beyond_llhttp(opening: bytes) -> Refusal | None:
+    """Refuse what llhttp takes and the guard cannot see: it is no part of the parsed head."""
+    line = opening.lstrip(b"\r\n")
+    if opening[: len(opening) - len(line)].replace(b"\r\n", b""):
+        return Refusal(400, "A bare CR or LF stands before the request.")
+    if not line.partition(b"\r\n")[0].endswith((b" HTTP/1.1", b" HTTP/1.0")):
+        return Refusal(400, "The request line is not of HTTP/1.1.")  # llhttp speaks RTSP too
+    return None
 
 
 def factory(plane: Plane) -> Callable[..., asyncio.Protocol]:

@@ -296,6 +296,8 @@ class Memory:
 
     def fresh(self) -> tuple[ClientConnection, _Transport]:
         """Open a connection; the plane remembers no head from an earlier one."""
+        for former in list(self.plane.connections):
+            former.connection_lost(None)
         self.plane.heads.clear()
         self.plane.in_flight = 0
         self.pool.calls = []
