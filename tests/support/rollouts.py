@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.core.analysis import Inputs, Measurement, Metric, Probe, Reading
+from gateway.core.analysis import BreakerReading, Inputs, Measurement, Metric, Probe, Reading
 from gateway.core.model import SECOND_US, Outcome, Variant
 from gateway.core.rollout import Engine, Promote, Start, Status, begin
 from gateway.policy import load_policy
@@ -59,6 +59,7 @@ def all_well(now_us: int = T0, *, plan: Plan | None = None) -> Inputs:
             measured(Metric.MATCH_RATIO, 0.999, now_us, sample=20_000),
         ),
         probes=(Probe(OLD, ok=True, at_us=now_us), Probe(NEW, ok=True, at_us=now_us)),
+        breakers=(BreakerReading(NEW, "a", open=False), BreakerReading(OLD, "a", open=False)),
     )
 
 

@@ -8,6 +8,7 @@ grace is a finding of its own: it holds the weight and tells people, it never mo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import evidence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gateway.core.analysis.asked import Questions
-    from gateway.core.analysis.known import Inputs
+    from gateway.core.analysis.known import BreakerReading, Inputs
     from gateway.core.analysis.watch import Watch
 
 UNMEASURED: Final = "unmeasured:"
@@ -41,6 +42,7 @@ def find(
     """All findings, worst first and each incident once; and since when each condition has held."""
     before = dict(watch.since)
     since: dict[str, int] = {}
+    inputs = replace(inputs, breakers=_believed_breakers(inputs, before, since))
     found: list[Finding] = []
     for trigger in questions.triggers:
         if trigger.by_evidence:
@@ -53,6 +55,27 @@ def find(
     found += _old_in_trouble(questions, inputs, watch, before, since)
     found += _one_breaker(inputs)
     return _worst_first(found), tuple(sorted(since.items()))
+
+
+def _believed_breakers(
+    inputs: Inputs, before: Mapping[str, int], since: dict[str, int]
+) -> tuple[BreakerReading, ...]:
+    """Leave out breakers that were open all along: they tell of a trouble that was settled.
+
+    A breaker that opened before a rollback stays open while new gets no traffic, and must not take
+    back the first request that would close it.
+    """
+    believed = []
+    for breaker in inputs.breakers:
+        key = f"closed:{breaker.variant.value}:{breaker.replica}"
+        if not breaker.open:
+            since[key] = before.get(key, inputs.now_us)
+        elif key in before:
+            since[key] = before[key]
+        else:
+            continue
+        believed.append(breaker)
+    return tuple(believed)
 
 
 def _by_evidence(

@@ -469,7 +469,7 @@ def test_a_standby_nobody_probes_holds():
 
 
 def test_one_replicas_breaker_pages_most_of_them_roll_back():
-    """A single replica may be cut off; the fleet is not."""
+    """A replica may be cut off, a fleet is not; one never seen closed tells of settled trouble."""
 
     def fleet(*opened):
         return replace(
@@ -477,7 +477,7 @@ def test_one_replicas_breaker_pages_most_of_them_roll_back():
             breakers=tuple(BreakerReading(NEW, f"r{n}", open=o) for n, o in enumerate(opened)),
         )  # fmt: skip
 
-    watch = fresh(PLAN.rules())
+    _, watch = look(fresh(PLAN.rules()), fleet(False, False, False))
     one, _ = look(watch, fleet(True, False, False))
     assert [(f.key, f.reaction) for f in one.findings] == [("one_breaker", Reaction.PAGE)]
     most, _ = look(watch, fleet(True, True, False))
@@ -485,6 +485,8 @@ def test_one_replicas_breaker_pages_most_of_them_roll_back():
     assert "circuit breakers" in most.findings[0].sentence.en
     half, _ = look(watch, fleet(True, False))
     assert keys(half) == ["one_breaker"]
+    unseen, _ = look(fresh(PLAN.rules()), fleet(True, True, True))
+    assert unseen.findings == ()
 
 
 def test_down_by_word_from_outside():

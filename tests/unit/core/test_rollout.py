@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.analysis import Metric, Severity, UserReport, Verdict
+from gateway.core.analysis import BreakerReading, Metric, Severity, UserReport, Verdict
 from gateway.core.model import SECOND_US, Access, Outcome, Weight
 from gateway.core.rollout import (
     TRANSITIONS,
@@ -330,6 +330,19 @@ def test_out_of_a_rollback_by_resume_at_weight_zero():
     assert "sets a weight" in engine.state.why.sentence.en
     engine = order(engine, SetWeight("ann", "again", Weight(1_000)))
     assert not engine.state.override
+
+
+def test_a_breaker_left_open_by_the_rollback_takes_nothing_back():
+    """It opened before; only traffic can close it, so it must not forbid the first request."""
+    broken = replace(all_well(), breakers=(BreakerReading(NEW, "a", open=True),))
+    engine = engine_in(1).look(all_well()).engine.look(broken).engine
+    assert engine.state.status is Status.ROLLED_BACK
+    engine = order(engine, Resume("ann", "repaired"), later(broken, 10))
+    engine = order(engine, SetWeight("ann", "again", Weight(1_000)), later(broken, 11))
+    engine = engine.look(later(broken, 12)).engine
+    assert engine.state.write_bp == 1_000
+    engine = engine.look(later(all_well(), 13)).engine
+    assert engine.look(later(broken, 14)).engine.state.status is Status.ROLLED_BACK
 
 
 def test_out_of_a_rollback_in_phase_one():
