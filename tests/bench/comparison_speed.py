@@ -51,9 +51,7 @@ def listings_per_second(pairs: list[tuple[Any, Any]], *, seconds: float = 0.5) -
 
 def decoded_twice(changes: list[dict[str, Any]]) -> list[tuple[Any, Any]]:
     """Pairs as they come from two answers: nothing is shared between the sides."""
-    return [
-        (loads(dumps(LISTING)), deepcopy(loads(dumps(LISTING)) | change)) for change in changes
-    ]
+    return [(loads(dumps(LISTING)), deepcopy(loads(dumps(LISTING)) | change)) for change in changes]
 
 
 def main() -> None:

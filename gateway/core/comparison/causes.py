@@ -117,6 +117,8 @@ def _texts(left: str, right: str) -> Finding:
     if len(left) > TEXT_LOOKED_AT or len(right) > TEXT_LOOKED_AT:
         return _REAL
     left, right = _plain(left), _plain(right)
+    if left != right:  # dashes are rare, and looking for them costs as much as all the rest
+        left, right = _one_dash(left), _one_dash(right)
     if left == right:
         return _SAME
     if left[:1] in _BEGINNINGS and right[:1] in _BEGINNINGS:
@@ -128,12 +130,16 @@ def _texts(left: str, right: str) -> Finding:
 
 
 def _plain(text: str) -> str:
-    """Write a text the one way: compatible characters and dashes unified, spaces single."""
+    """Write a text the one way: compatible characters unified, spaces single, ends bare."""
     if not text.isascii():
         text = normalize("NFKC", text)
-        if not _DASHES.isdisjoint(text):
-            text = text.translate(_UNIFIED)
     return " ".join(text.split())
+
+
+def _one_dash(text: str) -> str:
+    if text.isascii() or _DASHES.isdisjoint(text):
+        return text
+    return text.translate(_UNIFIED)
 
 
 def _as_truths(left: str, right: str) -> Finding | None:

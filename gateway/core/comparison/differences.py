@@ -133,13 +133,19 @@ class _Walk:
             self._objects(left, right, path, field)
         elif isinstance(left, list) and isinstance(right, list):
             self._lists(effect, left, right, path, field)
-        elif not (effect.tolerates(left, right) or _both_nan(left, right)):
+        elif isinstance(left, str) or not (effect.tolerates(left, right) or _both_nan(left, right)):
             self._add(effect, path, classify(left, right), left, right)
 
     def _objects(
         self, left: dict[str, Any], right: dict[str, Any], path: Path, field: Field
     ) -> None:
-        for key, value in left.items():
+        # Most members are equal texts; one pass that asks only that leaves few to look at.
+        get = right.get
+        suspects = [
+            key for key, value in left.items() if type(value) is not str or value != get(key)
+        ]
+        for key in suspects:
+            value = left[key]
             if key not in right:
                 self._alone(Kind.MISSING, value, (*path, key), (*field, key))
             elif not _alike(value, right[key]):
@@ -296,12 +302,12 @@ def _canonical(value: Any) -> str:
 
 
 def _kept(value: Any) -> Scalar:
-    if value is None or isinstance(value, bool | float):
+    if isinstance(value, str):
+        return _cut(value)
+    if value is None or isinstance(value, (bool, float)):
         return value
     if isinstance(value, int):
         return value if abs(value) < 1 << 64 else _cut(hex(value))
-    if isinstance(value, str):
-        return _cut(value)
     text = ""
     try:
         for chunk in _WRITER.iterencode(value):
