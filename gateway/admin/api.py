@@ -25,7 +25,7 @@ from gateway.admin.dashboard.site import Dashboard
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Call, Endpoint
 from gateway.admin.intake import Gatekeeper, Page, read_body, read_query
 from gateway.admin.operations import NotFoundError, Operations
-from gateway.admin.problems import ProblemError
+from gateway.admin.problems import NO_STORE, ProblemError
 from gateway.errors import SyncgateError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ REPLAYED_EVENTS: Final = 200
 PING_S: Final = 10
 
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
-_NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def create_app(
@@ -90,7 +89,7 @@ def _answering(
             result.model_dump_json(),
             status_code=row.status,
             media_type="application/json",
-            headers=_NO_STORE,
+            headers=NO_STORE,
         )
 
     return answer
@@ -133,7 +132,7 @@ class AdminPort:
                 headers={"Retry-After": "5"},
             )
         after = _last_event_id(request)
-        return EventSourceResponse(self._stream(after), ping=PING_S, headers=_NO_STORE)
+        return EventSourceResponse(self._stream(after), ping=PING_S, headers=NO_STORE)
 
     async def _stream(self, after: int | None) -> AsyncIterator[ServerSentEvent]:
         self._streams += 1
@@ -160,18 +159,18 @@ class AdminPort:
         """Give Prometheus its figures: to this machine freely, to others with a token."""
         await self._keeper.admit_scraper(request)
         return PlainTextResponse(
-            self._control.metrics_text(), media_type=_PROMETHEUS, headers=_NO_STORE
+            self._control.metrics_text(), media_type=_PROMETHEUS, headers=NO_STORE
         )
 
     async def healthz(self, _: Request) -> Response:
         """Say that the process is alive."""
-        return JSONResponse({"status": "ok", "reasons": []}, headers=_NO_STORE)
+        return JSONResponse({"status": "ok", "reasons": []}, headers=NO_STORE)
 
     async def readyz(self, _: Request) -> Response:
         """Say whether traffic is served."""
         ready, reasons = self._control.ready()
         body = {"status": "ready" if ready else "not ready", "reasons": list(reasons)}
-        return JSONResponse(body, status_code=200 if ready else 503, headers=_NO_STORE)
+        return JSONResponse(body, status_code=200 if ready else 503, headers=NO_STORE)
 
 
 def _last_event_id(request: Request) -> int | None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.admin.models import Gate
 
 MEDIA_TYPE: Final = "application/problem+json"
+NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _TITLES: Final = {
     400: "Bad request",
@@ -104,7 +105,10 @@ def problem(
         body["gates"] = [gate.model_dump() for gate in gates]
     body.update({key: value for key, value in (more or {}).items() if value})
     return Response(
-        orjson.dumps(body), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {})
+        orjson.dumps(body),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers={**NO_STORE, **(headers or {})},
     )
 
 
