@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.breaker import Permit
 from gateway.core.model import Outcome
-from gateway.proxy.guard import CHUNKED, NO_BODY
+from gateway.proxy.guard import NO_BODY
 from gateway.proxy.problems import limited, problem, unavailable
 from gateway.proxy.upstream import Failure
 
@@ -270,8 +270,3 @@ class Exchange:
 
 def _trace(identity: bytes) -> bytes:
     return b"00-%b-%b-00" % (identity, identity[16:])
-
-
-def has_body(head: Head) -> bool:
-    """Tell whether a body follows the head."""
-    return head.length == CHUNKED or head.length > 0

@@ -13,90 +13,50 @@ can be trusted.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import httptools
-
 from gateway.proxy import local
-from gateway.proxy.bodies import JOIN_BELOW_BYTES, tail
-from gateway.proxy.exchange import Exchange, has_body
-from gateway.proxy.guard import CHUNKED, Head, Refusal, inspect
-from gateway.proxy.problems import CONTINUE, Answer, problem
+from gateway.proxy.bodies import JOIN_BELOW_BYTES
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.guard import Refusal
+from gateway.proxy.intake import (
+    BODY,
+    BUSY,
+    CLOSING,
+    HEAD,
+    HEAD_END,
+    IDLE,
+    LINGERING,
+    WRITING,
+    Intake,
+)
+from gateway.proxy.problems import Answer, problem
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from gateway.proxy.bodies import Body
+    from gateway.proxy.guard import Head
     from gateway.proxy.plane import Plane
 
-_HEAD_END: Final = b"\r\n\r\n"
-_MEMO_HEAD_BYTES: Final = 4096
-_AHEAD: Final = 256
-_OPENING_BYTES: Final = 16 * 1024
-_CHUNK_OVERHEAD_BYTES: Final = 64 * 1024
-_CHUNK_OVERHEAD_FACTOR: Final = 8
 _LINGER_US: Final = 1_000_000
 _FLUSH_US: Final = 5_000_000
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
-class Phase(IntEnum):
-    """What the connection is waiting for."""
-
-    IDLE = 0
-    HEAD = 1
-    BODY = 2
-    BUSY = 3
-    WRITING = 4
-    LINGERING = 5
-    CLOSING = 6
-
-
-# Reading a member off its Enum costs as much as ten attribute reads; the request path has its own.
-_IDLE: Final = Phase.IDLE
-_HEAD: Final = Phase.HEAD
-_BODY: Final = Phase.BODY
-_BUSY: Final = Phase.BUSY
-_WRITING: Final = Phase.WRITING
-_LINGERING: Final = Phase.LINGERING
-_CLOSING: Final = Phase.CLOSING
-
-
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Intake):
     """See the module."""
 
-    __slots__ = (
-        "address", "ahead", "begun", "body_bytes", "deadline_us", "eof", "exchange", "first",
-        "forwarded", "head", "headers", "last", "need", "opening", "parser", "parts", "phase",
-        "plane", "raw_bytes", "refusal", "serving", "target", "transport",
-    )  # fmt: skip
+    __slots__ = ("address", "eof", "forwarded", "last", "serving")
 
     def __init__(self, plane: Plane) -> None:
-        self.plane = plane
-        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until made
+        super().__init__(plane)
         self.address = ""
         self.forwarded = b"\r\n"
-        self.phase: Phase = _IDLE
-        self.deadline_us = 0
-        self.exchange: Exchange | None = None
-        self.ahead: list[tuple[Head, Body]] = []
-        self.refusal: Refusal | None = None
-        self.parser: httptools.HttpRequestParser | None = None
-        self.head: Head | None = None
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.target = b""
-        self.parts: list[bytes] = []
-        self.need = 0
-        self.body_bytes = 0
-        self.raw_bytes = 0
         self.last: Head | None = None
-        self.opening = b""
-        self.first = True
-        self.begun = False
         self.serving = False
         self.eof = False
 
@@ -138,233 +98,61 @@ class ClientConnection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.client = None
             self.exchange = None
-        self.phase = _CLOSING
+        self.phase = CLOSING
         self.ahead.clear()
         self.parser = None
 
     def eof_received(self) -> bool:
         """Keep the way back open for what was asked completely."""
         self.eof = True
-        return self.phase in {_BUSY, _WRITING} and self.transport.can_write_eof()
+        return self.phase in {BUSY, WRITING} and self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
         """Give a client that does not read its answer a deadline."""
-        if self.phase is not _LINGERING and self.phase is not _CLOSING:
-            self.phase = _WRITING
+        if self.phase is not LINGERING and self.phase is not CLOSING:
+            self.phase = WRITING
         self.deadline_us = self.plane.now_us + self.plane.settings.write_timeout_ms * 1000
 
     def resume_writing(self) -> None:
         """Go on with what waited for the client to read."""
-        if self.phase is _WRITING:
-            self.phase = _BUSY
-            self._next()
-
-    def data_received(self, data: bytes) -> None:
-        """Read on; a bodiless or length-delimited request seen before takes the short way."""
-        if self.parser is None and self.phase is _IDLE:
-            end = data.find(_HEAD_END) + 4
-            head = self.plane.heads.get(data[:end])
-            if head is not None:
-                length = len(data) - end
-                if length == head.length or (length == 0 and head.length <= 0):
-                    self._serve(head, tail(data, end))
-                    return
-                if 0 < length < head.length:
-                    self._begin_body(head)
-                    self._take(data[end:])
-                    return
-        if self.phase >= _LINGERING:
-            return
-        if self.need:
-            self._take(data)
-        else:
-            self._parse(data)
-
-    # --- the short way: a head seen before ---
-
-    def _begin_body(self, head: Head) -> None:
-        self.head = head
-        self.need = head.length
-        self._expect_body(head)
-
-    def _take(self, data: bytes) -> None:
-        if len(data) < self.need:
-            self.parts.append(data)
-            self.need -= len(data)
-            return
-        rest = data[self.need :]
-        self.parts.append(data[: self.need] if rest else data)
-        self.need = 0
-        head, body = cast("Head", self.head), b"".join(self.parts)
-        self.head = None
-        self.parts = []
-        self.phase = _IDLE
-        self._serve(head, body)
-        if rest:
-            self.data_received(rest)
-
-    # --- the long way: llhttp and guard read ---
-
-    def _parse(self, data: bytes) -> None:  # noqa: C901 - the order of these steps is the point
-        if self.parser is None:
-            self.parser = httptools.HttpRequestParser(self)
-            self.raw_bytes = 0
-            self.opening = b""
-            self.first = True
-        if self.phase is _IDLE:
-            self._await_head()
-        self.raw_bytes += len(data)
-        if len(self.opening) < _OPENING_BYTES:
-            self.opening += data[:_OPENING_BYTES]
-        waiting = len(self.ahead)
-        try:
-            self.parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self.begun = False
-            if self.refusal is None:
-                self.refusal = Refusal(400, f"Malformed request: {error}.")
-            if len(self.ahead) > waiting and not self.ahead[-1][0].keep_alive:
-                self.ahead.pop()  # bytes after its own last word: neither is to be believed
-        else:
-            self._measure()
-            if not self.begun:
-                if len(self.ahead) == waiting + 1:
-                    self._remember(data)
-                self.parser = None
-            elif len(self.ahead) > waiting:
-                self.raw_bytes = len(data)
-        if self.exchange is None and self.phase < _WRITING:
-            self._next()
-
-    def _measure(self) -> None:
-        """Bound what is read without becoming a request."""
-        rules = self.plane.rules
-        if not self.begun:
-            return
-        if self.head is None:
-            if self.raw_bytes > (
-                rules.max_header_bytes + rules.max_target_bytes + _MEMO_HEAD_BYTES
-            ):
-                self.refusal = Refusal(431, "The request head is too large.")
-        elif self.head.length == CHUNKED and self.raw_bytes - self.body_bytes > (
-            rules.max_header_bytes
-            + _CHUNK_OVERHEAD_BYTES
-            + _CHUNK_OVERHEAD_FACTOR * self.body_bytes
-        ):
-            self.refusal = Refusal(400, "More chunk framing than content.")
-
-    def _remember(self, data: bytes) -> None:
-        """Let the next request with an equal head take the short way."""
-        head = self.ahead[-1][0]
-        end = data.find(_HEAD_END) + 4
-        if (
-            4 <= end <= _MEMO_HEAD_BYTES  # noqa: PLR2004 - found
-            and len(data) == self.raw_bytes == end + max(head.length, 0)
-            and head.length != CHUNKED
-            and not data.startswith(b"\r\n")
-        ):
-            self.plane.remember_head(data[:end], head)
-
-    def on_message_begin(self) -> None:
-        """Start a head."""
-        self.begun = True
-        self.target = b""
-        self.headers = []
-        self.parts = []
-        self.body_bytes = 0
-        self.head = None
-
-    def on_url(self, url: bytes) -> None:
-        """Collect the target, which may come in pieces."""
-        self.target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a field; trailers are dropped."""
-        if self.head is None:
-            self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """Hold the head against the guard's rules; raising stops the parser where it stands."""
-        parser = cast("httptools.HttpRequestParser", self.parser)
-        head = inspect(
-            parser.get_method(), self.target, parser.get_http_version(), self.headers,
-            self.plane.rules, upgrade=parser.should_upgrade(),
-        )  # fmt: skip
-        if isinstance(head, Head) and self.first:
-            head = _beyond_llhttp(self.opening) or head
-        if isinstance(head, Refusal):
-            self.refusal = head
-            raise ValueError(head.detail)  # noqa: TRY004 - no type is wrong, the request is
-        self.head = head
-        self.headers = []
-        if has_body(head):
-            self._expect_body(head)
-
-    def _expect_body(self, head: Head) -> None:
-        if self.exchange is None and not self.ahead:
-            self.phase = _BODY
-            self.deadline_us = self.plane.now_us + self.plane.settings.body_timeout_ms * 1000
-            if head.expects_continue:
-                self.transport.write(CONTINUE)
-
-    def on_body(self, body: bytes) -> None:
-        """Collect the body, up to the limit."""
-        self.body_bytes += len(body)
-        if self.body_bytes > self.plane.rules.max_body_bytes:
-            limit = self.plane.rules.max_body_bytes
-            self.refusal = Refusal(413, f"The body is larger than {limit} bytes.")
-            raise ValueError
-        self.parts.append(body)
-
-    def on_message_complete(self) -> None:
-        """Put the request in line."""
-        if len(self.ahead) >= _AHEAD:
-            self.refusal = Refusal(429, "Too many requests sent ahead on one connection.")
-            raise ValueError
-        self.ahead.append((cast("Head", self.head), b"".join(self.parts)))
-        self.begun = False
-        self.first = False
-        self.head = None
-        self.headers = []
-        self.parts = []
+        if self.phase is WRITING:
+            self.phase = BUSY
+            self.go_on()
 
     # --- one after the other ---
 
-    def _next(self) -> None:  # noqa: C901 - one row per thing a connection may wait for
+    def go_on(self) -> None:  # noqa: C901 - one row per thing a connection may wait for
         """Serve the next request in line, or refuse, or wait for more."""
         if self.serving:
             return
         self.serving = True
-        while self.ahead and self.exchange is None and self.phase < _WRITING:
+        while self.ahead and self.exchange is None and self.phase < WRITING:
             head, body = self.ahead.pop(0)
-            self._serve(head, body)
+            self.serve(head, body)
         self.serving = False
-        if self.exchange is not None or self.phase >= _WRITING:
+        if self.exchange is not None or self.phase >= WRITING:
             return
         if self.refusal is not None:
             self._refuse(self.refusal)
         elif self.eof:
             self._close()
         elif self.head is not None:
-            if self.phase is not _BODY:
-                self._expect_body(self.head)
+            if self.phase is not BODY:
+                self.expect_body(self.head)
         elif self.begun:
-            if self.phase is not _HEAD:
-                self._await_head()
-        elif self.phase is _BUSY:
+            if self.phase is not HEAD:
+                self.await_head()
+        elif self.phase is BUSY:
             self._rest()
 
-    def _await_head(self) -> None:
-        self.phase = _HEAD
-        self.deadline_us = self.plane.now_us + self.plane.settings.header_timeout_ms * 1000
-
     def _rest(self) -> None:
-        self.phase = _IDLE
+        self.phase = IDLE
         self.deadline_us = self.plane.now_us + self.plane.idle_us
 
-    def _serve(self, head: Head, body: Body) -> None:
+    def serve(self, head: Head, body: Body) -> None:
+        """Give the request to an exchange, or answer it here."""
         plane = self.plane
-        self.phase = _BUSY
+        self.phase = BUSY
         self.deadline_us = 0
         self.last = head
         path = head.path
@@ -394,18 +182,18 @@ class ClientConnection(asyncio.Protocol):
         elif last.persistent_1_0:
             end = b"\r\nConnection: keep-alive\r\n\r\n"
         else:
-            end = _HEAD_END
+            end = HEAD_END
         if len(body) < JOIN_BELOW_BYTES:
             transport.write(b"".join((forward, mark, identity, end, body)))
         else:
             transport.writelines((b"".join((forward, mark, identity, end)), body))
         if final:
             self._close()
-        elif self.phase is _BUSY:  # and not WRITING: the client has it all
+        elif self.phase is BUSY:  # and not WRITING: the client has it all
             if self.parser is None and not self.ahead:
                 self._rest()
             else:
-                self._next()
+                self.go_on()
 
     # --- the end ---
 
@@ -424,20 +212,20 @@ class ClientConnection(asyncio.Protocol):
         """Send what is left, then close; unread bytes would make it a reset, eating the answer."""
         self.ahead.clear()
         if self.eof or not self.transport.can_write_eof():
-            self.phase = _CLOSING
+            self.phase = CLOSING
             self.deadline_us = self.plane.now_us + _FLUSH_US
             self.transport.close()
             return
-        self.phase = _LINGERING
+        self.phase = LINGERING
         self.deadline_us = self.plane.now_us + _LINGER_US
         self.transport.write_eof()
 
     def expire(self) -> None:
         """Act on a deadline that has passed."""
-        if self.phase in {_HEAD, _BODY}:
+        if self.phase in {HEAD, BODY}:
             self._refuse(Refusal(408, "The request did not arrive in time."))
-        elif self.phase is _IDLE:
-            self.phase = _CLOSING
+        elif self.phase is IDLE:
+            self.phase = CLOSING
             self.deadline_us = self.plane.now_us + _FLUSH_US
             self.transport.close()
         else:
@@ -452,24 +240,14 @@ class ClientConnection(asyncio.Protocol):
 
     def leave(self) -> None:
         """Close if nothing is under way; part of draining, which ends the others."""
-        if self.phase is _IDLE:
-            self.phase = _CLOSING
+        if self.phase is IDLE:
+            self.phase = CLOSING
             self.deadline_us = self.plane.now_us + _FLUSH_US
             self.transport.close()
 
     def shutdown(self) -> None:
         """Part of uvicorn's contract for connections; the worker's own drain does it."""
         self.leave()
-
-
-def _beyond_llhttp(opening: bytes) -> Refusal | None:
-    """Refuse what llhttp takes and the guard cannot see: it is no part of the parsed head."""
-    line = opening.lstrip(b"\r\n")
-    if opening[: len(opening) - len(line)].replace(b"\r\n", b""):
-        return Refusal(400, "A bare CR or LF stands before the request.")
-    if not line.partition(b"\r\n")[0].endswith((b" HTTP/1.1", b" HTTP/1.0")):
-        return Refusal(400, "The request line is not of HTTP/1.1.")  # llhttp speaks RTSP too
-    return None
 
 
 def factory(plane: Plane) -> Callable[..., asyncio.Protocol]:

@@ -1,0 +1,280 @@
+"""
+Reading a client's requests: the half of a connection that faces the bytes.
+
+There are two ways. The long one is llhttp, strict, and then the guard; it is taken for a head not
+seen before, for chunks, and for everything that is cut up or sent ahead. The short one is for a
+head whose very bytes have been through the long way already, which is what most requests of a
+client look like: what was made of it is remembered, and only the body is counted off. Both put the
+complete request to `serve`; nothing incomplete ever gets there.
+
+What is read without becoming a request is bounded: head, target, body, and the framing of chunks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from gateway.proxy.bodies import tail
+from gateway.proxy.guard import CHUNKED, Head, Refusal, inspect
+from gateway.proxy.problems import CONTINUE
+
+if TYPE_CHECKING:
+    from gateway.proxy.bodies import Body
+    from gateway.proxy.exchange import Exchange
+    from gateway.proxy.plane import Plane
+
+HEAD_END: Final = b"\r\n\r\n"
+_MEMO_HEAD_BYTES: Final = 4096
+_AHEAD: Final = 256
+_OPENING_BYTES: Final = 16 * 1024
+_CHUNK_OVERHEAD_BYTES: Final = 64 * 1024
+_CHUNK_OVERHEAD_FACTOR: Final = 8
+
+
+class Phase(IntEnum):
+    """What the connection is waiting for."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+    BUSY = 3
+    WRITING = 4
+    LINGERING = 5
+    CLOSING = 6
+
+
+# Reading a member off its Enum costs as much as ten attribute reads; the request path has its own.
+IDLE: Final = Phase.IDLE
+HEAD: Final = Phase.HEAD
+BODY: Final = Phase.BODY
+BUSY: Final = Phase.BUSY
+WRITING: Final = Phase.WRITING
+LINGERING: Final = Phase.LINGERING
+CLOSING: Final = Phase.CLOSING
+
+
+class Intake(asyncio.Protocol):
+    """See the module; `ClientConnection` is the other half."""
+
+    __slots__ = (
+        "ahead", "begun", "body_bytes", "deadline_us", "exchange", "first", "head", "headers",
+        "need", "opening", "parser", "parts", "phase", "plane", "raw_bytes", "refusal", "target",
+        "transport",
+    )  # fmt: skip
+
+    def __init__(self, plane: Plane) -> None:
+        self.plane = plane
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until made
+        self.phase: Phase = IDLE
+        self.deadline_us = 0
+        self.exchange: Exchange | None = None
+        self.ahead: list[tuple[Head, Body]] = []
+        self.refusal: Refusal | None = None
+        self.parser: httptools.HttpRequestParser | None = None
+        self.head: Head | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.target = b""
+        self.parts: list[bytes] = []
+        self.need = 0
+        self.body_bytes = 0
+        self.raw_bytes = 0
+        self.opening = b""
+        self.first = True
+        self.begun = False
+
+    def serve(self, head: Head, body: Body) -> None:
+        """Answer a complete request; the connection is free for it."""
+        raise NotImplementedError
+
+    def go_on(self) -> None:
+        """Serve the next request in line, or refuse, or wait for more."""
+        raise NotImplementedError
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a bodiless or length-delimited request seen before takes the short way."""
+        if self.parser is None and self.phase is IDLE:
+            end = data.find(HEAD_END) + 4
+            head = self.plane.heads.get(data[:end])
+            if head is not None:
+                length = len(data) - end
+                if length == head.length or (length == 0 and head.length <= 0):
+                    self.serve(head, tail(data, end))
+                    return
+                if 0 < length < head.length:
+                    self._begin_body(head)
+                    self._take(data[end:])
+                    return
+        if self.phase >= LINGERING:
+            return
+        if self.need:
+            self._take(data)
+        else:
+            self._parse(data)
+
+    # --- the short way: a head seen before ---
+
+    def _begin_body(self, head: Head) -> None:
+        self.head = head
+        self.need = head.length
+        self.expect_body(head)
+
+    def _take(self, data: bytes) -> None:
+        if len(data) < self.need:
+            self.parts.append(data)
+            self.need -= len(data)
+            return
+        rest = data[self.need :]
+        self.parts.append(data[: self.need] if rest else data)
+        self.need = 0
+        head, body = cast("Head", self.head), b"".join(self.parts)
+        self.head = None
+        self.parts = []
+        self.phase = IDLE
+        self.serve(head, body)
+        if rest:
+            self.data_received(rest)
+
+    # --- the long way: llhttp and guard read ---
+
+    def _parse(self, data: bytes) -> None:  # noqa: C901 - the order of these steps is the point
+        if self.parser is None:
+            self.parser = httptools.HttpRequestParser(self)
+            self.raw_bytes = 0
+            self.opening = b""
+            self.first = True
+        if self.phase is IDLE:
+            self.await_head()
+        self.raw_bytes += len(data)
+        if len(self.opening) < _OPENING_BYTES:
+            self.opening += data[:_OPENING_BYTES]
+        waiting = len(self.ahead)
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.begun = False
+            if self.refusal is None:
+                self.refusal = Refusal(400, f"Malformed request: {error}.")
+            if len(self.ahead) > waiting and not self.ahead[-1][0].keep_alive:
+                self.ahead.pop()  # bytes after its own last word: neither is to be believed
+        else:
+            self._measure()
+            if not self.begun:
+                if len(self.ahead) == waiting + 1:
+                    self._remember(data)
+                self.parser = None
+            elif len(self.ahead) > waiting:
+                self.raw_bytes = len(data)
+        if self.exchange is None and self.phase < WRITING:
+            self.go_on()
+
+    def _measure(self) -> None:
+        """Bound what is read without becoming a request."""
+        rules = self.plane.rules
+        if not self.begun:
+            return
+        if self.head is None:
+            if self.raw_bytes > (
+                rules.max_header_bytes + rules.max_target_bytes + _MEMO_HEAD_BYTES
+            ):
+                self.refusal = Refusal(431, "The request head is too large.")
+        elif self.head.length == CHUNKED and self.raw_bytes - self.body_bytes > (
+            rules.max_header_bytes
+            + _CHUNK_OVERHEAD_BYTES
+            + _CHUNK_OVERHEAD_FACTOR * self.body_bytes
+        ):
+            self.refusal = Refusal(400, "More chunk framing than content.")
+
+    def _remember(self, data: bytes) -> None:
+        """Let the next request with an equal head take the short way."""
+        head = self.ahead[-1][0]
+        end = data.find(HEAD_END) + 4
+        if (
+            4 <= end <= _MEMO_HEAD_BYTES  # noqa: PLR2004 - found
+            and len(data) == self.raw_bytes == end + max(head.length, 0)
+            and head.length != CHUNKED
+            and not data.startswith(b"\r\n")
+        ):
+            self.plane.remember_head(data[:end], head)
+
+    def on_message_begin(self) -> None:
+        """Start a head."""
+        self.begun = True
+        self.target = b""
+        self.headers = []
+        self.parts = []
+        self.body_bytes = 0
+        self.head = None
+
+    def on_url(self, url: bytes) -> None:
+        """Collect the target, which may come in pieces."""
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a field; trailers are dropped."""
+        if self.head is None:
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Hold the head against the guard's rules; raising stops the parser where it stands."""
+        parser = cast("httptools.HttpRequestParser", self.parser)
+        head = inspect(
+            parser.get_method(), self.target, parser.get_http_version(), self.headers,
+            self.plane.rules, upgrade=parser.should_upgrade(),
+        )  # fmt: skip
+        if isinstance(head, Head) and self.first:
+            head = _beyond_llhttp(self.opening) or head
+        if isinstance(head, Refusal):
+            self.refusal = head
+            raise ValueError(head.detail)  # noqa: TRY004 - no type is wrong, the request is
+        self.head = head
+        self.headers = []
+        if head.length == CHUNKED or head.length > 0:
+            self.expect_body(head)
+
+    def await_head(self) -> None:
+        """Start the head's deadline, counted from its first byte."""
+        self.phase = HEAD
+        self.deadline_us = self.plane.now_us + self.plane.settings.header_timeout_ms * 1000
+
+    def expect_body(self, head: Head) -> None:
+        """Start the body's deadline and ask for it, once it is this request's turn."""
+        if self.exchange is None and not self.ahead:
+            self.phase = BODY
+            self.deadline_us = self.plane.now_us + self.plane.settings.body_timeout_ms * 1000
+            if head.expects_continue:
+                self.transport.write(CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        """Collect the body, up to the limit."""
+        self.body_bytes += len(body)
+        if self.body_bytes > self.plane.rules.max_body_bytes:
+            limit = self.plane.rules.max_body_bytes
+            self.refusal = Refusal(413, f"The body is larger than {limit} bytes.")
+            raise ValueError
+        self.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """Put the request in line."""
+        if len(self.ahead) >= _AHEAD:
+            self.refusal = Refusal(429, "Too many requests sent ahead on one connection.")
+            raise ValueError
+        self.ahead.append((cast("Head", self.head), b"".join(self.parts)))
+        self.begun = False
+        self.first = False
+        self.head = None
+        self.headers = []
+        self.parts = []
+
+
+def _beyond_llhttp(opening: bytes) -> Refusal | None:
+    """Refuse what llhttp takes and the guard cannot see: it is no part of the parsed head."""
+    line = opening.lstrip(b"\r\n")
+    if opening[: len(opening) - len(line)].replace(b"\r\n", b""):
+        return Refusal(400, "A bare CR or LF stands before the request.")
+    if not line.partition(b"\r\n")[0].endswith((b" HTTP/1.1", b" HTTP/1.0")):
+        return Refusal(400, "The request line is not of HTTP/1.1.")  # llhttp speaks RTSP too
+    return None
