@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,12 +72,16 @@ class RecordError:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One listing's result; `digest` (32 hex digits) is None exactly when it failed."""
+    """One listing's result; `digest` (32 hex digits) is None exactly when it failed.
+
+    `row` is what a dry run would have left in the table; a real write keeps none.
+    """
 
     property_number: str
     action: Action
     digest: str | None = None
     error: RecordError | None = None
+    row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,12 @@ class ListingStore(Protocol):
 
     async def find_run(self, workspace_id: str, sync_id: UUID) -> SyncRun | None:
         """One run by its id."""
+        ...
+
+    async def rows_after(
+        self, workspace_id: str, sync_id: UUID, numbers: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Read listings as that sync left them (change journal, else the standing row)."""
         ...
 
     async def check(self) -> None:

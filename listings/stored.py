@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from listings.codec import digest, stored_values
-from listings.model import StoredListing
+from listings.model import FIELDS, StoredListing
 from listings.store import Action, Record, RecordError, SyncRun, SyncStatus
 
 if TYPE_CHECKING:
@@ -63,6 +63,18 @@ def unchanged_record(row: Mapping[str, Any]) -> Record:
 def failed_record(property_number: str, code: str, error: str) -> Record:
     """Make the record of a listing that was not written."""
     return Record(property_number, Action.FAILED, error=RecordError(code, error))
+
+
+def row_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give one row's own fields under their JSON names; what is not known is absent."""
+    own = stored_values(row)
+    known = {
+        field.json_name: own.fields[field.name]
+        for field in FIELDS
+        if own.fields.get(field.name) is not None
+    }
+    number = {"propertyNumber": row["property_number"]}
+    return {**number, **known, **({"extra": own.extra} if own.extra else {})}
 
 
 def run_row(run: SyncRun, system: System) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from listings.codec import digest, merge, stored_values
 from listings.errors import StoreRefused, StoreUnavailable
 from listings.model import PROOF_WORKSPACE
 from listings.store import Action, DryRun, DryRunMeans, Record, UpsertResult
@@ -26,7 +27,7 @@ from sync_new.answers import RowsRefused
 from sync_new.batches import batches
 from sync_new.query import query
 from sync_new.reader import before_images, rows_by_number
-from sync_new.writer import ROLLBACK, BatchWriter, planned_digest
+from sync_new.writer import ROLLBACK, BatchWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,13 +163,15 @@ def _record(result: Mapping[str, Any]) -> Record:
     row = result["row"]
     if row is None:
         raise StoreUnavailable(f"the dry run lost sight of {number}; try again")
-    return Record(number, Action(result["action"]), row_digest(row))
+    return Record(number, Action(result["action"]), row_digest(row), row=row)
 
 
 def _planned(listing: Listing, row: Mapping[str, Any] | None) -> Record:
-    plan = planned_digest(listing, row)
+    plan = merge(stored_values(row) if row is not None else None, listing)
+    planned = digest(listing.property_number, plan.fields, plan.extra)
     if row is None:
         action = Action.CREATED
     else:
-        action = Action.UNCHANGED if plan == row_digest(row) else Action.UPDATED
-    return Record(listing.property_number, action, plan)
+        action = Action.UNCHANGED if planned == row_digest(row) else Action.UPDATED
+    would_be = {"property_number": listing.property_number, **plan.fields, "extra": plan.extra}
+    return Record(listing.property_number, action, planned, row=would_be)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sync_new.query import equals, greater, one_of, query, slices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
+    from uuid import UUID
 
     from listings.store import WriteContext
     from sync_new.postgrest import PostgrestClient
@@ -101,25 +102,48 @@ async def before_images(
 ) -> dict[str, dict[str, Any] | None]:
     """Read what stood before the shadowed sync wrote; numbers it did not write are absent."""
     images: dict[str, dict[str, Any] | None] = {}
+    assert context.shadow_of is not None
+    async for row in _journal(client, context.workspace_id, context.shadow_of, numbers):
+        images.setdefault(row["property_number"], row["before"])
+    return images
+
+
+async def rows_after(
+    client: PostgrestClient, workspace_id: str, sync_id: UUID, numbers: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Read the listings as a sync left them: as it wrote them, else as they stand."""
+    written: dict[str, dict[str, Any] | None] = {}
+    async for row in _journal(client, workspace_id, sync_id, numbers):
+        written[row["property_number"]] = row["after"]
+    others = [number for number in numbers if number not in written]
+    standing = await rows_by_number(client, workspace_id, others) if others else {}
+    return standing | {number: row for number, row in written.items() if row is not None}
+
+
+async def _journal(
+    client: PostgrestClient, workspace_id: str, sync_id: UUID, numbers: Sequence[str]
+) -> AsyncIterator[dict[str, Any]]:
+    """Read what one sync wrote to these listings, in order."""
     for part in slices(numbers):
         after_seq = 0
-        while not images.keys() >= set(part):
+        while True:
             answer = await client.call(
                 "GET",
                 "listing_journal?"
                 + query(
-                    ("select", "seq,property_number,before"),
-                    ("workspace_id", equals(context.workspace_id)),
-                    ("sync_id", equals(context.shadow_of)),
+                    ("select", "seq,property_number,before,after"),
+                    ("workspace_id", equals(workspace_id)),
+                    ("sync_id", equals(sync_id)),
                     ("property_number", one_of(part)),
                     ("seq", greater(str(after_seq))),
                     ("order", "seq.asc"),
                 ),
-                workspace_id=context.workspace_id,
+                workspace_id=workspace_id,
             )
             if not answer.body:
                 break
             for row in answer.body:
-                images.setdefault(row["property_number"], row["before"])
+                yield row
+            if len({row["property_number"] for row in answer.body}) == len(part):
+                break  # a sync writes a listing once; only a short answer has more behind it
             after_seq = answer.body[-1]["seq"]
-    return images

@@ -7,7 +7,7 @@ What stands behind each method is elsewhere: `writer` (batches), `dry_run` (its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from listings.model import PROOF_WORKSPACE, System
 from listings.proof import prove
@@ -21,7 +21,7 @@ from sync_new.query import equals, query
 from sync_new.writer import BatchWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -116,6 +116,12 @@ class RestStore:
             workspace_id=workspace_id,
         )
         return stored_run(answer.body[0]) if answer.body else None
+
+    async def rows_after(
+        self, workspace_id: str, sync_id: UUID, numbers: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Read listings as that sync left them."""
+        return await reader.rows_after(self._client, workspace_id, sync_id, numbers)
 
     async def check(self) -> None:
         """Read from every table we need, with the key we write with."""

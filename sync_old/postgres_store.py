@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
@@ -50,7 +50,7 @@ from sync_old import statements
 from sync_old.faults import Blame, blame, said, translate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -171,6 +171,15 @@ class PostgresStore:
         """One run by its id."""
         rows = await self._read(workspace_id, statements.ONE_RUN, (workspace_id, sync_id))
         return stored_run(rows[0]) if rows else None
+
+    async def rows_after(
+        self, workspace_id: str, sync_id: UUID, numbers: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Read listings as that sync left them."""
+        asked = {"workspace": workspace_id, "sync_id": sync_id, "numbers": list(numbers)}
+        rows = await self._read(workspace_id, statements.ROWS_AFTER, asked)
+        images = [row["image"] for row in rows if row["image"] is not None]
+        return {image["property_number"]: image for image in images}
 
     async def check(self) -> None:
         """Connect, and look at the tables with the rights we write with."""
@@ -377,14 +386,19 @@ async def _upsert(connection: _Connection, listing: Listing, context: WriteConte
     key = (context.workspace_id, listing.property_number)
     cursor = await connection.execute(statements.upsert(tuple(values)), (*key, *values.values()))
     if (row := await cursor.fetchone()) is not None:
-        return written_record(row)
+        return _kept(written_record(row), row, context)
     # The conflict locked the row, so what stands now is what this write left unchanged.
     cursor = await connection.execute(statements.ONE, key)
     row = await cursor.fetchone()
     if row is None:
         # With nothing to set there is no lock, and a delete may have come between.
         return failed_record(listing.property_number, "40001", "the listing was deleted meanwhile")
-    return unchanged_record(row)
+    return _kept(unchanged_record(row), row, context)
+
+
+def _kept(record: Record, row: DictRow, context: WriteContext) -> Record:
+    """Keep the row of a dry run, which stands nowhere else."""
+    return replace(record, row=row) if context.dry_run else record
 
 
 async def _pause(attempt: int) -> None:

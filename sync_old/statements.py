@@ -49,6 +49,15 @@ CHECK: Final = sql.SQL(
     "SELECT (SELECT count(*) FROM public.sync_state),"
     " (SELECT property_number FROM public.listings LIMIT 1)"
 )
+ROWS_AFTER: Final = sql.SQL(
+    "SELECT coalesce("
+    " (SELECT j.after FROM public.listing_journal AS j"
+    "  WHERE j.workspace_id = %(workspace)s AND j.property_number = n.number"
+    "  AND j.sync_id = %(sync_id)s ORDER BY j.seq DESC LIMIT 1),"
+    " (SELECT to_jsonb(l) FROM public.listings AS l"
+    "  WHERE l.workspace_id = %(workspace)s AND l.property_number = n.number)) AS image"
+    " FROM unnest(%(numbers)s::text[]) AS n(number)"
+)
 LEFT_BEHIND: Final = sql.SQL(
     "SELECT (SELECT count(*) FROM public.listings"
     "  WHERE workspace_id = %(workspace)s AND property_number = %(number)s) AS rows,"

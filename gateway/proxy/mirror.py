@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from gateway.proxy.plane import Plane, Side
     from gateway.proxy.pool import Pool
 
-_NOT_SHADOWED: Final = re.compile(rb"(?im)^(?:idempotency-key|sync-dry-run): [^\r]*\r\n")
+_NOT_SHADOWED: Final = re.compile(
+    rb"(?im)^(?:idempotency-key|sync-dry-run|sync-shadow-[a-z]+): [^\r]*\r\n"
+)
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
 _HANDED_ON_BYTES: Final = 512 * 1024
@@ -189,6 +191,7 @@ class Shadow:
                 b"Content-Length: %d\r\nX-Request-Id: " % len(self.body),
                 exchange.request_id,
                 b"\r\nSync-Shadow-Of: %b\r\n" % answer.sync_id if answer.sync_id else b"\r\n",
+                b"Sync-Shadow-Digest: %b\r\n" % answer.sync_digest if answer.sync_digest else b"",
                 b"Sync-Dry-Run: true\r\n\r\n" if mirror.plane.routing.mirror_dry else b"\r\n",
             )
         )

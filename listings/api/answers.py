@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from listings.model import System
     from listings.store import ApiUsage, Record, SyncRun
     from listings.sync import Running, SyncAnswer
+    from listings.sync.shadowing import Pair
 
 LISTED: Final = 100
 
@@ -35,7 +36,9 @@ def sync_body(answer: SyncAnswer) -> dict[str, Any]:
             | ({"row": error.row} if error.row is not None else {})
             for error in answer.errors
         ],
-        "records": [_record(record) for record in answer.records],
+        "records": [
+            _record(record, answer.pairs.get(record.property_number)) for record in answer.records
+        ],
     }
     if answer.means is not None:
         body["dryRunMeans"] = answer.means.value
@@ -117,12 +120,15 @@ def status_body(
     }
 
 
-def _record(record: Record) -> dict[str, Any]:
+def _record(record: Record, pair: Pair | None) -> dict[str, Any]:
     body: dict[str, Any] = {
         "propertyNumber": record.property_number,
         "action": record.action.value,
         "digest": record.digest,
     }
+    if pair is not None:
+        body["row"] = pair.row
+        body["shadowOfRow"] = pair.shadow_of_row
     return body
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 from uuid import UUID, uuid4
@@ -165,6 +166,7 @@ class _Endpoints:
             )
 
         asked = read() if len(body) <= _INLINE_BYTES else await asyncio.to_thread(read)
+        asked = replace(asked, shadow_digest=request.headers.get(headers.SYNC_SHADOW_DIGEST))
         answer = await self._service.run(asked)
         return _json(sync_body(answer), headers=sync_headers(answer))
 

@@ -144,6 +144,8 @@ def _sync_answer() -> dict[str, Any]:
         action={"enum": [action.value for action in Action]},
         digest={"type": ["string", "null"], "pattern": "^[0-9a-f]{32}$"},
     )
+    for side in ("row", "shadowOfRow"):  # where a shadow disagrees with the sync it shadows
+        record["properties"][side] = {"type": ["object", "null"]}
     error = _object(
         "code", "error", propertyNumber={"type": ["string", "null"]}, row={"type": "integer"}
     )
@@ -237,6 +239,7 @@ def _sync_operation(workspace: dict[str, Any]) -> dict[str, Any]:
         parameters=(
             _parameter(headers.SYNC_DRY_RUN, "header", {"enum": ["true", "false"]}),
             _parameter(headers.SYNC_SHADOW_OF, "header", {"type": "string", "format": "uuid"}),
+            _parameter(headers.SYNC_SHADOW_DIGEST, "header", {"type": "string"}),
             workspace,
         ),
         refused=(400, 403, 409, 413, 415, 502, 503),

@@ -9,6 +9,7 @@ SYNC_DRY_RUN: Final = (
     "Sync-Dry-Run"  # "true" asks for a dry run; "applied" or "planned" confirms it
 )
 SYNC_SHADOW_OF: Final = "Sync-Shadow-Of"  # the sync whose before images a dry run starts from
+SYNC_SHADOW_DIGEST: Final = "Sync-Shadow-Digest"  # what that sync answered as its Sync-Digest
 SYNC_WORKSPACE: Final = "Sync-Workspace"
 
 # On a sync answer: two answers are compared by these, without being parsed.

@@ -46,6 +46,8 @@ class SyncRequest:
     dry_run: bool = False
     confirm: bool = False
     shadow_of: UUID | None = None
+    shadow_digest: str | None = None
+    """What the shadowed sync answered as its digest."""
 
 
 def read_request(

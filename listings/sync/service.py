@@ -41,9 +41,10 @@ from listings.sync.plan import (
     plan_selective,
 )
 from listings.sync.request import Mode, SyncRequest
+from listings.sync.shadowing import Pair, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -93,6 +94,8 @@ class SyncAnswer:
     missing: tuple[str, ...] | None = None
     stopped: bool = False
     means: DryRunMeans | None = None
+    pairs: Mapping[str, Pair] = field(default_factory=dict)
+    """Both rows of listings on which a shadow and the sync it shadows disagree."""
 
 
 @dataclass(slots=True)
@@ -270,16 +273,18 @@ class SyncService:
         )
         if not request.dry_run:
             await self._remember(run)
+        records = tuple(_with_plan_errors(written.records, plan.errors))
         return SyncAnswer(
             run=run,
             system=self._store.system,
             dry_run=written.dry_run if request.dry_run else None,
-            records=tuple(_with_plan_errors(written.records, plan.errors)),
+            records=records,
             errors=tuple(errors),
             unknown=plan.unknown,
             missing=plan.missing,
             stopped=written.stopped,
             means=written.means if request.dry_run else None,
+            pairs=await pairs(self._store, request, records),
         )
 
     async def _remember(self, run: SyncRun) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from listings.codec import digest, merge
@@ -21,7 +21,7 @@ from listings.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from listings.errors import ListingsError
     from listings.model import Listing
@@ -92,7 +92,8 @@ class MemoryStore:
                 created_at=stored.created_at if stored else now,
                 updated_at=now,
             )
-        return Record(number, action, row_digest)
+        would_be = {"property_number": number, **row.fields, "extra": row.extra}
+        return Record(number, action, row_digest, row=would_be if context.dry_run else None)
 
     async def get(self, workspace_id: str, property_number: str) -> StoredListing | None:
         """One listing."""
@@ -130,6 +131,18 @@ class MemoryStore:
         """One run."""
         run = self.history.get(sync_id)
         return run if run is not None and run.workspace_id == workspace_id else None
+
+    async def rows_after(
+        self, workspace_id: str, sync_id: UUID, numbers: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Give the standing rows: no journal is kept here."""
+        del sync_id
+        found = {number: self.rows.get((workspace_id, number)) for number in numbers}
+        return {
+            number: {"property_number": number, **row.fields, "extra": row.extra}
+            for number, row in found.items()
+            if row is not None
+        }
 
     async def check(self) -> None:
         """Fail as told."""
