@@ -194,6 +194,8 @@ class Exchange:
             plane.record_sync(side, outcome, now_us, took_us, answer.sync_records)
         else:
             plane.record(side, outcome, now_us, took_us)
+        if plane.access_log.every:
+            plane.access_log.note(self, status, took_us)
         if self.scope is not None and plane.keyed is not None:
             plane.keyed.answered(self, answer, body, lambda: self._tell(answer, body))
         else:

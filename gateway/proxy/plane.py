@@ -25,6 +25,7 @@ from gateway.core.model import WEIGHT_NONE, Outcome, Variant, Weight
 from gateway.core.splitter import in_canary, position, turn
 from gateway.core.window import Recorder, VariantSecond
 from gateway.link import Routing
+from gateway.proxy.access_log import AccessLog
 from gateway.proxy.cells import render
 from gateway.proxy.guard import Rules
 from gateway.proxy.mirror import Mirror
@@ -138,6 +139,7 @@ class Plane:
         self.below_prefix = self.prefix + b"/"
         self.scheme = b"https" if settings.tls_certificate else b"http"
         self.keyed: KeyedWrites | None = None
+        self.access_log = AccessLog(settings.access_log_every)
         self.connections: set[ClientConnection] = set()
         self.per_address: dict[str, int] = {}
         self.heads: dict[bytes, Head] = {}
@@ -305,3 +307,4 @@ class Plane:
         for side in self.sides:
             side.pool.sweep(now_us)
         self.mirror.tick(now_us)
+        self.access_log.flush()
