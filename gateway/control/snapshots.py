@@ -137,7 +137,7 @@ class Snapshots:
         end = self._complete_second() + 1
         snapshot = self._timeline.snapshot(variant, end - DISPLAY_WINDOW_S, end)
         return _system_view(
-            snapshot, sorted({s[variant] for s in self._breakers.values() if variant in s}), probe
+            snapshot, [s[variant] for s in self._breakers.values() if variant in s], probe
         )
 
     def totals(self) -> dict[str, float]:

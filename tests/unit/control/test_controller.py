@@ -321,7 +321,8 @@ async def test_an_open_breaker_is_told_and_looked_at(room: Room) -> None:
     """The only worker gave up on new: that is a system down."""
     await room.order(CommandKind.WEIGHT, weight_bp=1_000)
     await _probe(room, Variant.BASELINE, healthy=True)
-    await room.controller.heard(BreakerChanged(1, room.clock.now_us(), "new", "open"))
+    for state in ("closed", "open"):
+        await room.controller.heard(BreakerChanged(1, room.clock.now_us(), "new", state))
     assert room.status is Status.ROLLED_BACK
     kinds = [event.kind for event in await room.store.events()]
     assert "breaker.changed" in kinds
