@@ -45,7 +45,7 @@ def blame_of_rate(track: Track, watch: Watch, inputs: Inputs, questions: Questio
 
 def _by_the_last_minute(track: Track, watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
     lately = watch.over_lookback(Variant.BASELINE, inputs.now_us)
-    if lately.sample == 0 and track.versus.sample == 0:
+    if lately.sample == 0 and questions.standby:
         return Blame.CANARY
     fired_at_us = track.fired_at_us if track.fired_at_us is not None else inputs.now_us
     if inputs.now_us - fired_at_us < questions.settle_us:

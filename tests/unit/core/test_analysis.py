@@ -324,9 +324,13 @@ def test_old_failing_more_is_never_a_reason_to_go_back():
 
 
 def test_without_traffic_on_old_there_is_nobody_else_to_blame():
-    """At 100 % the canary answers for itself."""
+    """At 100 % the canary answers for itself, at once; below, old is given a moment to answer."""
     watch = watch_of((NEW, ERROR, 6))
     judgement, _ = look(watch, all_well(), phase=3)
+    assert judgement.findings[0].blame is Blame.CANARY
+    judgement, _ = look(watch, all_well(), phase=2)
+    assert judgement.findings[0].blame is Blame.UNDECIDED
+    judgement, _ = look(watch, all_well(T0 + 2 * SECOND_US), phase=2)
     assert judgement.findings[0].blame is Blame.CANARY
 
 
