@@ -43,6 +43,7 @@ from gateway.control.journal import Journal
 from gateway.control.lease import SoleLease
 from gateway.control.listener import listen, url_of
 from gateway.control.measurements import Measurements
+from gateway.control.proving import Proving
 from gateway.control.resources import Resources
 from gateway.control.snapshots import Snapshots
 from gateway.control.workers import WorkerPool
@@ -85,6 +86,7 @@ class Gateway:
     probe: HttpProbe
     dispatcher: Dispatcher
     actions: Actions
+    proving: Proving
     server: uvicorn.Server
 
 
@@ -168,6 +170,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     )
     dispatcher = Dispatcher(_channels(settings))
     actions = Actions(probe=probe, dispatcher=dispatcher, clock=clock)
+    proving = Proving(probe, clock)
     controller = Controller(
         rollout.begin(plan, state),
         journal=Journal(store, version=stored.version if stored else 0),
@@ -181,6 +184,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         render=prometheus.render,
         read_policy=lambda: read_policy(settings.policy_path),
         fresh_salt=lambda: secrets.token_hex(_SALT_BYTES),
+        proving=proving,
     )
     actions.tell = controller.tell
     app = create_app(controller, clock, tokens=settings.admin_tokens, version=_version())
@@ -207,6 +211,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         probe=probe,
         dispatcher=dispatcher,
         actions=actions,
+        proving=proving,
         server=server,
     )
 
@@ -290,6 +295,7 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
     yield partial(watching.follow_workers, controller, gateway.workers)
     yield partial(watching.tick, controller)
     yield gateway.dispatcher.run
+    yield gateway.proving.run
     yield partial(_reload_on_request, controller, reload)
     for variant in Variant:
         yield partial(

@@ -1,5 +1,5 @@
 """
-The gateway's own calls to the two services: `/health`, `/api/metrics`, and the stop of a sync.
+The gateway's own calls to the two services: health, metrics, dry-run proof, stop of a sync.
 
 They name themselves in `User-Agent` and carry neither a request id nor a forwarded address, so that
 a service can tell them from clients' requests. Every call has one deadline for all of it; an answer
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 USER_AGENT: Final = "syncgate-probe"
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 _STOP_SYNC: Final = "/api/property-listings/sync/stop"
+_PROOF: Final = "/api/property-listings/sync/dry-run-proof"
+_DETAIL_CHARACTERS: Final = 500
 
 
 class HttpProbe:
@@ -38,11 +40,13 @@ class HttpProbe:
         clock: Clock,
         deadline_s: float,
         metrics_deadline_s: float = 5.0,
+        proof_deadline_s: float = 15.0,
     ) -> None:
         self._urls = dict(urls)
         self._clock = clock
         self._deadline_s = deadline_s
         self._metrics_deadline_s = metrics_deadline_s
+        self._proof_deadline_s = proof_deadline_s
         self._client = httpx2.AsyncClient(
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             limits=httpx2.Limits(max_keepalive_connections=4, max_connections=16),
@@ -54,11 +58,11 @@ class HttpProbe:
         """Call `/health`; whatever goes wrong becomes the result's reason."""
         began_us = self._clock.now_us()
         try:
-            await self._call("GET", variant, "/health", self._deadline_s)
+            body = await self._call("GET", variant, "/health", self._deadline_s)
         except UnreachableError as error:
-            reason = error.message
+            reason, instance = error.message, ""
         else:
-            reason = ""
+            reason, instance = "", _instance(body)
         now_us = self._clock.now_us()
         return ProbeResult(
             variant=variant,
@@ -66,18 +70,21 @@ class HttpProbe:
             healthy=not reason,
             elapsed_us=now_us - began_us,
             reason=reason,
+            instance=instance,
         )
 
     async def metrics(self, variant: Variant) -> Document:
         """Read `/api/metrics`; an answer that is no JSON object is as good as none."""
         body = await self._call("GET", variant, "/api/metrics", self._metrics_deadline_s)
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise UnreachableError("/api/metrics did not answer JSON") from error
-        if not isinstance(document, dict):
-            raise UnreachableError("/api/metrics did not answer a JSON object")
-        return document
+        return _object(body, "/api/metrics")
+
+    async def prove_dry_run(self, variant: Variant) -> tuple[bool, str | None, str]:
+        """Ask for the proof; only a plain yes is one."""
+        body = await self._call("POST", variant, _PROOF, self._proof_deadline_s)
+        said = _object(body, _PROOF)
+        means = said.get("means")
+        detail = str(said.get("detail", "it did not say why"))[:_DETAIL_CHARACTERS]
+        return said.get("proven") is True, str(means) if means is not None else None, detail
 
     async def stop_sync(self, variant: Variant) -> None:
         """Ask for the running sync to be stopped."""
@@ -109,3 +116,22 @@ class HttpProbe:
         if not response.is_success:
             raise UnreachableError(f"{path} answered {response.status_code}")
         return body
+
+
+def _object(body: bytes, path: str) -> Document:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UnreachableError(f"{path} did not answer JSON") from error
+    if not isinstance(document, dict):
+        raise UnreachableError(f"{path} did not answer a JSON object")
+    return document
+
+
+def _instance(body: bytes) -> str:
+    """Read which process answered; a service need not say."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    return str(document.get("instance", ""))[:100] if isinstance(document, dict) else ""

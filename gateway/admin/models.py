@@ -155,6 +155,12 @@ class Mirror(Output):
     to: str | None
     rate: float
     dry_run: bool
+    why_off: str | None
+    """Why nothing is mirrored although the phase wants it."""
+    proven: bool | None
+    """Whether its dry runs were proven to store nothing; null: not known (yet)."""
+    means: str | None
+    """How they do: transaction, rollback or raise execute and undo; plan only plans."""
 
 
 class Rollout(Output):

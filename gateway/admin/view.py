@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gateway import ports
     from gateway.core.analysis import Finding, Gate
-    from gateway.core.rollout import Decision
+    from gateway.core.rollout import Decision, Route
 
 _S: Final = 1_000_000
 _EVENTS_SHOWN: Final = 12
@@ -77,17 +77,25 @@ def rollout(view: ports.ControlView) -> models.Rollout:
         systems=[system_of(system) for system in view.systems],
         decisions=decisions_of(state.decisions, view.at_us),
         events=[event_of(event) for event in reversed(view.events[-_EVENTS_SHOWN:])],
-        mirror=models.Mirror(
-            on=routing.mirror_to is not None and routing.mirror_rate > 0,
-            to=routing.mirror_to,
-            rate=routing.mirror_rate,
-            dry_run=routing.mirror_dry,
-        ),
+        mirror=mirror_of(routing, view.mirror),
         resources=resources_of(view),
         policy=plan.name,
         since=instant(state.phase_since_us) if state.phase_since_us is not None else None,
         at=instant(view.at_us),
         store_writable=view.store_writable,
+    )
+
+
+def mirror_of(routing: Route, known: ports.MirrorView | None) -> models.Mirror:
+    """Show what is mirrored, or why it is not."""
+    return models.Mirror(
+        on=known.on if known else routing.mirror_to is not None and routing.mirror_rate > 0,
+        to=routing.mirror_to,
+        rate=routing.mirror_rate,
+        dry_run=routing.mirror_dry,
+        why_off=known.why_not if known else None,
+        proven=known.proven if known else None,
+        means=known.means if known else None,
     )
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gateway import ports
     from gateway.control.journal import Journal
     from gateway.control.measurements import Measurements
+    from gateway.control.proving import Proving
     from gateway.control.snapshots import Snapshots
     from gateway.control.workers import WorkerChanged, WorkerPool
     from gateway.ports import Actor, Clock, Command, Lease, ProbeResult, StateStore
@@ -65,6 +66,7 @@ class Controller:
         render: Callable[[Mapping[str, float]], str],
         read_policy: Callable[[], rollout.Plan],
         fresh_salt: Callable[[], str],
+        proving: Proving,
     ) -> None:
         self._journal = journal
         self._lease = lease
@@ -76,6 +78,8 @@ class Controller:
         self._render = render
         self._read_policy = read_policy
         self._fresh_salt = fresh_salt
+        self._proving = proving
+        proving.changed = self._mirror_changed
         self._order = asyncio.Lock()
         self._followers = Followers()
         self._probes: dict[Variant, Probe] = {}
@@ -118,6 +122,7 @@ class Controller:
             workers=self._workers.view(),
             events=self._followers.recent(),
             store_writable=self._journal.writable,
+            mirror=self._proving.view(rollout.route(engine.state, engine.plan)),
         )
 
     async def perform(self, command: Command, *, by: Actor, reason: str) -> ControlView:
@@ -300,6 +305,8 @@ class Controller:
             failures=failures,
             detail=result.reason,
         )
+        if self._proving.probed(result):
+            await self._mirror_changed("mirror.unproven", self._mirror_off() or "")
         came_back = result.healthy and before is not None and not before.ok
         if failures == self._turns.engine.plan.fairness.probe_failures or came_back:
             async with self._order:
@@ -341,6 +348,16 @@ class Controller:
         """Store and tell one event of the control plane's own."""
         await self._turns.note_event(kind, text)
 
+    async def _mirror_changed(self, kind: str, text: str) -> None:
+        """Take note that writes may be mirrored now, or may not any more."""
+        async with self._order:
+            self._turns.publish()
+            await self._turns.note_event(kind, text)
+
+    def _mirror_off(self) -> str | None:
+        engine = self._turns.engine
+        return self._proving.why_not(rollout.route(engine.state, engine.plan))
+
     def drain(self) -> None:
         """Tell the workers that the end is near: `/readyz` says no, requests are still served."""
         self._draining = True
@@ -363,6 +380,7 @@ class Controller:
             probes=tuple(self._probes.values()),
             breakers=self._snapshots.breakers(),
             reports=tuple(self._reports),
+            mirror_off=self._mirror_off(),
         )
 
     async def _look(self) -> None:
@@ -376,7 +394,8 @@ class Controller:
             _log.error("step_not_taken", reason=str(error))
 
     def _publish(self, route: rollout.Route) -> None:
-        self._workers.publish(records.routing(route, draining=self._draining))
+        permitted = self._proving.permitted(route)
+        self._workers.publish(records.routing(permitted, draining=self._draining))
 
 
 def _must_fit(plan: rollout.Plan, before: rollout.Plan, state: rollout.State) -> None:

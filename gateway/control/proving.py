@@ -82,9 +82,7 @@ class Proving:
         if proof.proven:
             return None
         if proof.proven is None:
-            return f"{target.value} has not proven yet that its dry runs store nothing: " + (
-                proof.detail
-            )
+            return f"{target.value} has not proven that its dry runs store nothing: {proof.detail}"
         return f"{target.value} cannot prove that its dry runs store nothing: {proof.detail}"
 
     def view(self, route: rollout.Route) -> MirrorView:
@@ -153,7 +151,8 @@ class Proving:
         """Ask once; None if the system was replaced while it answered."""
         epoch = self._epochs.get(target, 0)
         try:
-            proof = Proof(*await self._probe.prove_dry_run(target), self._clock.now_us())
+            proven, means, detail = await self._probe.prove_dry_run(target)
+            proof = Proof(proven, means, detail, self._clock.now_us())
         except UnreachableError as error:
             proof = Proof(proven=None, detail=error.message, at_us=self._clock.now_us())
         return proof if self._epochs.get(target, 0) == epoch else None

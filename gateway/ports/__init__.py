@@ -11,6 +11,7 @@ from gateway.ports.people import (
     CommandKind,
     Control,
     ControlView,
+    MirrorView,
     SystemView,
     WorkerView,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "EventDraft",
     "Lease",
     "MeasurementDraft",
+    "MirrorView",
     "Notice",
     "Notifier",
     "Probe",

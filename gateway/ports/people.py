@@ -81,6 +81,19 @@ class SystemView:
 
 
 @dataclass(frozen=True, slots=True)
+class MirrorView:
+    """What is mirrored now, and whether the shadows' dry runs are proven to store nothing."""
+
+    wanted_rate: float
+    on: bool
+    why_not: str | None = None
+    proven: bool | None = None
+    means: str | None = None
+    detail: str = ""
+    proven_at_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ControlView:
     """All there is to know at one instant, taken without waiting for anything.
 
@@ -101,6 +114,7 @@ class ControlView:
     events: tuple[Event, ...]
     """The last ones, newest last."""
     store_writable: bool = True
+    mirror: MirrorView | None = None
 
 
 class Control(Protocol):

@@ -35,6 +35,8 @@ class ProbeResult:
     healthy: bool
     elapsed_us: int
     reason: str = ""
+    instance: str = ""
+    """Names the answering process, if the system does: another name is another process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,13 @@ class Probe(Protocol):
 
     async def metrics(self, variant: Variant) -> Document:
         """Read `/api/metrics`; UnreachableError when there is no well-formed answer."""
+        ...
+
+    async def prove_dry_run(self, variant: Variant) -> tuple[bool, str | None, str]:
+        """Have the system prove that its dry runs store nothing: (proven, means, detail).
+
+        UnreachableError when it gave no answer that says so or not.
+        """
         ...
 
     async def stop_sync(self, variant: Variant) -> None:

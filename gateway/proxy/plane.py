@@ -45,7 +45,6 @@ IGNORED: Final = int(Outcome.IGNORED)
 _POSITIONS: Final = 65_536
 _MEMO_ENTRIES: Final = 1_024
 _BUDGET_EVERY: Final = 5  # one retry for every five requests: 20 %
-_BUDGET_CAP: Final = 500
 _RECENT_SECONDS: Final = 60
 # Reading a member off its Enum costs as much as ten attribute reads; the request path has its own.
 _CANARY: Final = Variant.CANARY
@@ -151,6 +150,7 @@ class Plane:
         self.mark = b""
         self.on_outcome: Callable[[str, int], None] = lambda _name, _outcome: None
         self.idle_us = settings.idle_timeout_ms * 1000
+        self.in_flight_cap = settings.in_flight
         self.read_us = settings.read_timeout_ms * 1000
         self.write_us = settings.sync_timeout_ms * 1000
         self._id_prefix = secrets.token_hex(10).encode()
@@ -184,8 +184,11 @@ class Plane:
         return self.old, self.new
 
     def route(self, routing: Routing) -> None:
-        """Take over a routing, unless a newer one is in force."""
-        if routing.version <= self.routing.version:
+        """Take over a routing, unless a newer one is in force.
+
+        Of one version there may be several: draining or the mirror changed, not the state.
+        """
+        if routing.version < self.routing.version:
             return
         if routing.salt != self.routing.salt:
             self.positions.clear()
@@ -252,16 +255,11 @@ class Plane:
             self.on_outcome(side.name, outcome)
 
     def may_retry(self) -> bool:
-        """Spend from the retry budget, if there is any."""
+        """Spend from the retry budget, to which every request adds a fifth of a retry."""
         if self.retry_budget < _BUDGET_EVERY:
             return False
         self.retry_budget -= _BUDGET_EVERY
         return True
-
-    def earn_retry(self) -> None:
-        """Let one request earn its fifth of a retry."""
-        if self.retry_budget < _BUDGET_CAP:
-            self.retry_budget += 1
 
     def latencies_ms(self, side: Side) -> tuple[float | None, ...]:
         """Give p50, p95 and p99 of the last minute's finished seconds."""

@@ -130,10 +130,12 @@ class _Endpoints:
         self._last = _LastRun(store, service)
         self._meter = ProcessMeter()
         self._document = openapi(store.system, VERSION)
+        # A restarted service is another one: what was proven of the last holds no longer.
+        self._instance = uuid4().hex
         self.requests: Counter[str] = Counter()
 
     async def health(self, _request: Request) -> Response:
-        return alive(system=self._store.system.value, version=VERSION)
+        return alive(system=self._store.system.value, version=VERSION, instance=self._instance)
 
     async def store_health(self, _request: Request) -> Response:
         await self._check()

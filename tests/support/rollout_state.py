@@ -181,7 +181,15 @@ _STATE: dict[str, Any] = {
         }
         for number in range(8)
     ],
-    "mirror": {"on": False, "to": None, "rate": 0.0, "dry_run": True},
+    "mirror": {
+        "on": False,
+        "to": None,
+        "rate": 0.0,
+        "dry_run": True,
+        "why_off": None,
+        "proven": None,
+        "means": None,
+    },
     "resources": {"cpu_ratio": 0.31, "memory_ratio": 0.44},
     "policy": "rollout",
     "since": "2026-11-21T00:18:00Z",

@@ -26,6 +26,10 @@ DEFAULTS: dict[str, Any] = {
     "health": 200,
     "metrics": None,
     "sync_status": "completed",
+    "proof": {"proven": True, "means": "raise", "detail": "nothing was left behind"},
+    "instance": "first",
+    "sync_headers": {},
+    "sync_body": None,
     "listings": 10,
 }
 
@@ -73,7 +77,7 @@ class Service:
         finally:
             writer.close()
 
-    async def answer(
+    async def answer(  # noqa: PLR0911 - one return per path
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, object], bytes]:
         """Decide one answer by the script."""
@@ -88,7 +92,10 @@ class Service:
         self.agents[headers.get("user-agent", "")] += 1
         self.headers[path] = headers
         if path == "/health":
-            return self.script["health"], {}, b'{"status":"ok"}'
+            alive = {"status": "ok", "instance": self.script["instance"]}
+            return self.script["health"], {}, json.dumps(alive).encode()
+        if path.endswith("/sync/dry-run-proof"):
+            return 200, {}, json.dumps(self.script["proof"]).encode()
         if path == "/api/metrics":
             return 200, {}, json.dumps(self.metrics()).encode()
         if path.endswith("/sync/stop"):
@@ -108,6 +115,9 @@ class Service:
                 "Sync-Status": script["sync_status"],
                 "Sync-Records": script["listings"],
             }
+            extra |= script["sync_headers"]
+            if script["sync_body"] is not None:
+                return script["status"], extra, script["sync_body"].encode()
             answer = {"system": self.system, "status": script["sync_status"]}
             return script["status"], extra, json.dumps(answer).encode()
         return script["status"], {}, json.dumps({"system": self.system}).encode()

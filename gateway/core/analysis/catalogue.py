@@ -48,6 +48,10 @@ _FIGURES: Final[dict[str, tuple[str, str]]] = {
         "Nothing was compared yet, so the {metric} is not known.",
         "まだ比較結果がないため{metric}は不明です。",
     ),
+    "mirror_off": (
+        "Writes are not mirrored, so the {metric} is not known: {why}.",
+        "書き込みがミラーされていないため{metric}は不明です: {why}",
+    ),
     "not_a_number": (
         "The {metric} of {system} came as something that is no number.",
         "{system} の{metric}が数値ではありません。",

@@ -144,6 +144,8 @@ def _believed(
     asked: Gate | Trigger, found: Measurement | None, inputs: Inputs, questions: Questions
 ) -> Figure:
     metric = asked.metric
+    if metric is Metric.MATCH_RATIO and inputs.mirror_off is not None:
+        return _unmeasured(note("mirror_off", metric=metric.value, why=inputs.mirror_off))
     happens = metric.only_when_it_happens and isinstance(asked, Trigger)
     if found is None or (happens and found.at_us < questions.guard_since_us):
         return _silent(metric, happens=happens)

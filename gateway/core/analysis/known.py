@@ -89,6 +89,8 @@ class Inputs:
     probes: tuple[Probe, ...] = ()
     breakers: tuple[BreakerReading, ...] = ()
     reports: tuple[UserReport, ...] = ()
+    mirror_off: str | None = None
+    """Why writes are not mirrored although the phase wants it."""
 
 
 def inputs_to_json(inputs: Inputs) -> dict[str, Any]:
@@ -100,6 +102,7 @@ def inputs_to_json(inputs: Inputs) -> dict[str, Any]:
         "probes": [_plain(each) for each in inputs.probes],
         "breakers": [_plain(each) for each in inputs.breakers],
         "reports": [_plain(each) for each in inputs.reports],
+        "mirror_off": inputs.mirror_off,
     }
 
 
@@ -124,6 +127,7 @@ def inputs_from_json(raw: dict[str, Any]) -> Inputs:
         probes=tuple(Probe(**_typed(each)) for each in raw["probes"]),
         breakers=tuple(BreakerReading(**_typed(each)) for each in raw["breakers"]),
         reports=tuple(UserReport(**_typed(each)) for each in raw["reports"]),
+        mirror_off=raw.get("mirror_off"),
     )
 
 
