@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 MEBIBYTE: Final = 1024 * 1024
+RETRY_BUDGET_CAP: Final = 500
 
 
 @dataclass(frozen=True, slots=True)

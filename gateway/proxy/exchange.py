@@ -18,14 +18,16 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.breaker import Permit
+from gateway.core.breaker import BreakerState, Permit
 from gateway.core.model import Outcome
+from gateway.proxy.configuration import RETRY_BUDGET_CAP
 from gateway.proxy.guard import NO_BODY
 from gateway.proxy.problems import limited, problem, unavailable
 from gateway.proxy.upstream import Failure
 
 if TYPE_CHECKING:
     from gateway.core.breaker import Rejected
+    from gateway.core.limiter import Admission
     from gateway.proxy.answers import AnswerHead
     from gateway.proxy.bodies import Body
     from gateway.proxy.guard import Head
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 _SECOND_US: Final = 1_000_000
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
-_DEFAULT_RETRY_AFTER_S: Final = 1
+_CLOSED: Final = BreakerState.CLOSED
 _OK: Final = int(Outcome.OK)
 _ERROR: Final = int(Outcome.ERROR)
 _REJECTED: Final = int(Outcome.REJECTED)
@@ -65,15 +67,21 @@ class Exchange:
 
     def start(self) -> None:
         """Admit, assign and send."""
-        plane, head = self.plane, self.head
+        plane, head, client = self.plane, self.head, self.client
         now_us = self.started_us = monotonic_ns() // 1000
         self.request_id = head.request_id or plane.request_id()
-        refusal = self._limit(now_us)
-        if refusal is not None:
-            self._reply(refusal)
+        if plane.in_flight >= plane.in_flight_cap:
+            plane.refuse("overload")
+            self._reply(unavailable("The gateway is at its limit; try again.", 1))
             return
+        if plane.client_limits is not None and client is not None:
+            admission = plane.client_limits.admit(head.api_key or client.address, now_us)
+            if not admission.allowed:
+                self._limit(admission)
+                return
         plane.in_flight += 1
-        plane.earn_retry()
+        if plane.retry_budget < RETRY_BUDGET_CAP:
+            plane.retry_budget += 1
         self.deadline_us = now_us + (plane.read_us if head.is_read else plane.write_us)
         if head.forced is not None:
             self.forced = plane.may_force(head)
@@ -92,38 +100,33 @@ class Exchange:
         self._leave()
         self._reply(answer)
 
-    def _limit(self, now_us: int) -> Answer | None:
-        plane = self.plane
-        if plane.in_flight >= plane.settings.in_flight:
-            plane.refuse("overload")
-            return unavailable("The gateway is at its limit; try again.", _DEFAULT_RETRY_AFTER_S)
-        table = plane.client_limits
-        if table is None or self.client is None:
-            return None
-        admission = table.admit(self.head.api_key or self.client.address, now_us)
-        if admission.allowed:
-            return None
-        plane.refuse("client_limit")
-        settings = plane.settings
-        return limited(
-            "Too many requests from this client.",
-            name="client",
-            quota=settings.rate_limit_burst,
-            window_s=max(1, round(settings.rate_limit_burst / settings.rate_limit_per_second)),
-            retry_after_s=-(-admission.retry_after_us // _SECOND_US),
+    def _limit(self, admission: Admission) -> None:
+        """Tell a client that it asked too often, and when to come back."""
+        self.plane.refuse("client_limit")
+        settings = self.plane.settings
+        self._reply(
+            limited(
+                "Too many requests from this client.",
+                name="client",
+                quota=settings.rate_limit_burst,
+                window_s=max(1, round(settings.rate_limit_burst / settings.rate_limit_per_second)),
+                retry_after_s=-(-admission.retry_after_us // _SECOND_US),
+            )
         )
 
     def _send(self, side: Side, now_us: int) -> None:
         self.side = side
-        decision = side.admit(now_us)
+        breaker = side.breaker
+        decision = breaker.permit if breaker.state is _CLOSED else side.admit(now_us)
         if not isinstance(decision, Permit):
             self._shut_out(side, decision, now_us)
             return
-        wait_us = self.plane.admit_upstream(side, now_us)
+        plane = self.plane
+        wait_us = plane.admit_upstream(side, now_us) if plane.upstream_quota is not None else 0
         if wait_us:
             side.settle(decision, now_us, ok=None)
-            self.plane.refuse("upstream_limit")
-            rate = max(1, int(self.plane.settings.upstream_limit_per_second))
+            plane.refuse("upstream_limit")
+            rate = max(1, int(plane.settings.upstream_limit_per_second))
             self._leave()
             self._reply(
                 limited(
@@ -139,10 +142,10 @@ class Exchange:
 
     def _write_head(self, side: Side) -> None:
         head, client, identity = self.head, self.client, self.request_id
-        if head.request_id is not None or head.traceparent is not None:
-            trace = head.traceparent or _trace(self.plane.request_id())
-        else:
-            trace = _trace(identity)
+        trace = head.traceparent
+        if trace is None:
+            own = identity if head.request_id is None else self.plane.request_id()
+            trace = b"00-%b-%b-00" % (own, own[16:])
         self.request_head = b"".join(
             (
                 head.forward,
@@ -196,10 +199,10 @@ class Exchange:
             plane.record(side, outcome, now_us, took_us)
         if plane.access_log.every:
             plane.access_log.note(self, status, took_us)
-        if self.scope is not None and plane.keyed is not None:
-            plane.keyed.answered(self, answer, body, lambda: self._tell(answer, body))
-        else:
+        if self.scope is None or plane.keyed is None:
             self._tell(answer, body)
+        else:
+            plane.keyed.answered(self, answer, body, lambda: self._tell(answer, body))
 
     def _tell(self, answer: AnswerHead, body: Body) -> None:
         plane, client = self.plane, self.client
@@ -268,7 +271,3 @@ class Exchange:
             self.client.answer(
                 answer.head, self.plane.mark, self.request_id, b"" if self.to_head else answer.body
             )
-
-
-def _trace(identity: bytes) -> bytes:
-    return b"00-%b-%b-00" % (identity, identity[16:])

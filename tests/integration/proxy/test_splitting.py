@@ -103,8 +103,11 @@ async def test_an_older_routing_is_ignored() -> None:
         data_plane(unlimited(old.url, new.url), routing(100, 5)) as gateway,
     ):
         gateway.plane.route(routing(0, 4))
-        gateway.plane.route(routing(0, 5))
         assert (await gateway.ask()).headers["sync-system"] == "new"
+        gateway.plane.route(routing(100, 5, mirror_to="old", mirror_rate=1.0))
+        assert (
+            gateway.plane.mirror.target is gateway.plane.old
+        )  # the state is the same, this is not
 
 
 async def test_nothing_is_lost_or_doubled_while_the_weight_moves() -> None:
