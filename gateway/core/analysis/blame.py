@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gateway.core.analysis.known import Inputs, Probe
     from gateway.core.analysis.watch import Counts, Track, Watch
 
+FEW_ERRORS: Final = 3
+"""Fewer than this are no rate."""
 CLEAN_SAMPLE: Final = 20
 """So many answers without an error in the last minute contradict a probe that says 'down'."""
 
@@ -36,11 +38,25 @@ def blame_of_rate(track: Track, watch: Watch, inputs: Inputs, questions: Questio
         return Blame.BASELINE
     if track.baseline_fired or is_down(Variant.BASELINE, inputs, questions):
         return Blame.SHARED
+    if _bad_just_now(track, watch, inputs):
+        return Blame.SHARED
     if fault is proportion.Fault.CANARY_WORSE:
         return Blame.CANARY
     if fault is proportion.Fault.ALIKE:
         return Blame.SHARED
     return _by_the_last_minute(track, watch, inputs, questions)
+
+
+def _bad_just_now(track: Track, watch: Watch, inputs: Inputs) -> bool:
+    """Whether old was above the threshold too in the last quarter of the lookback.
+
+    The seconds since the evidence began are chosen by new's failures, so by themselves they make
+    new look worse than it is; these are not.
+    """
+    lately = watch.over_lookback(Variant.BASELINE, inputs.now_us, share=4)
+    return lately.errors >= FEW_ERRORS and (
+        lately.errors > track.rule.threshold_ratio * lately.sample
+    )
 
 
 def _by_the_last_minute(track: Track, watch: Watch, inputs: Inputs, questions: Questions) -> Blame:

@@ -100,9 +100,9 @@ class Watch:
         """Find the evidence of one rule by its name."""
         return next(track for track in self.tracks if track.rule.name == rule)
 
-    def over_lookback(self, variant: Variant, now_us: int) -> Counts:
-        """One system's answers over the last seconds."""
-        oldest = now_us // SECOND_US - self.lookback_s
+    def over_lookback(self, variant: Variant, now_us: int, *, share: int = 1) -> Counts:
+        """One system's answers over the last seconds, or over a `share`-th of them."""
+        oldest = now_us // SECOND_US - self.lookback_s // share
         seen = NOTHING
         for second in self.recent:
             if second.second > oldest:

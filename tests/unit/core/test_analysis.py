@@ -243,6 +243,15 @@ def test_the_match_rate_is_judged_by_its_lower_bound():
     assert upper.value > 10 / 9_910
 
 
+def test_a_match_rate_without_a_mirror_is_an_error():
+    """Writes are not mirrored: the old figure proves nothing any more, and the gate says why."""
+    match = gate(metric=Metric.MATCH_RATIO, comparison=Comparison.AT_LEAST, threshold=0.99)
+    off = replace(all_well(), mirror_off="new could not prove its dry run")
+    result = judge_gate(match, off, asked())
+    assert result.verdict is Verdict.ERROR
+    assert "could not prove" in result.reason
+
+
 def test_a_gate_on_events_does_not_take_silence_for_zero():
     """That nobody measured the integrity is no proof of it; a trigger on it stays quiet."""
     integrity = gate(
@@ -309,6 +318,21 @@ def test_alike_without_old_being_proven_bad_is_shared_too():
     only = tuple(each for each in PLAN.triggers if each.name == TEN.name)
     judgement, _ = look(watch, all_well(), triggers=only)
     assert keys(judgement) == ["shared_fault"]
+
+
+def test_a_streak_of_new_is_no_proof_while_old_is_above_the_threshold_too():
+    """Four failures in a row happen by chance when both fail 11 % of the time."""
+    watch = fresh([TEN])
+    for outcome, count in watches.spread(watches.Counts(ok=87, errors=13)):
+        watch = observe(watch, OLD, outcome, count=count, at_us=T0 - 5 * SECOND_US)
+    watch = observe(watch, OLD, OK, count=20, at_us=T0)
+    watch = observe(watch, NEW, ERROR, count=4, at_us=T0)
+    assert not watch.track(TEN.name).baseline_fired
+    only = tuple(each for each in PLAN.triggers if each.name == TEN.name)
+    judgement, _ = look(watch, all_well(), triggers=only)
+    assert keys(judgement) == ["shared_fault"]
+    judgement, _ = look(watch, all_well(T0 + 14 * SECOND_US), triggers=only)
+    assert judgement.findings[0].blame is Blame.CANARY
 
 
 def test_old_failing_more_is_never_a_reason_to_go_back():
