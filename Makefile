@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
+SEED := $(shell date +%s)
 
 .PHONY: help
 help: ## Show what can be made
@@ -52,11 +53,16 @@ check: .venv/.dev ## Formatting, lint, types and layers (under a minute)
 
 .PHONY: test
 test: .venv/.dev ## Every test, on real servers (under four minutes)
-	@$(BIN)/python -m pytest
+	@echo "The deciding core: every branch, from its own unit tests"
+	@$(BIN)/coverage run -m pytest -q tests/unit/core
+	@$(BIN)/coverage report --format=total >/dev/null || { $(BIN)/coverage report --skip-covered; exit 1; }
+	@echo "Everything else, on real servers"
+	@$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile --ignore tests/unit/core
 
 .PHONY: soak
 soak: .venv/.dev ## The same tests at full count; prints its seed and result
-	@SYNCGATE_SOAK=1 $(BIN)/python -m pytest --timeout 3600
+	@echo "seed $(SEED)  (repeat it with: make soak SEED=$(SEED))"
+	@SYNCGATE_SOAK=1 $(BIN)/python -m pytest --timeout 7200 --hypothesis-seed $(SEED)
 
 .PHONY: bench
 bench: .venv/.dev ## CPU per request side by side with nginx, and the evidence tables

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ops.devstack import postgres
 from ops.devstack import valkey as valkey_server
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from ops.devstack.postgres import Postgres
     from ops.devstack.valkey import Valkey
     from tests.support.servers import Database
+
+
+# Machines are shared and noisy: how long one example takes says nothing about the code.
+settings.register_profile(
+    "syncgate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("syncgate")
 
 
 @pytest.fixture(scope="session")
