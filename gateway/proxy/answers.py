@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gateway.proxy.guard import without
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,15 +22,18 @@ EMPTY: Final = -2
 _FIRST_FINAL: Final = 200
 _NO_CONTENT: Final = 204
 _NOT_MODIFIED: Final = 304
+_ORDINARY: Final = frozenset({b"close", b"keep-alive"})
 _HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer",
      b"transfer-encoding", b"upgrade", b"sync-system", b"x-request-id"}
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnswerHead:
     """A head that may be passed on: `forward` is status line and fields, each with its line end.
+
+    Never changed, but not frozen: that would make every new head a microsecond dearer.
 
     `length` is `CHUNKED`, `EMPTY` (no body by definition) or bytes; with a length, the field that
     says so is part of `forward`. The sync fields are those of a sync's answer.
@@ -53,10 +58,9 @@ def read_answer(  # noqa: C901 - one row per field that means something
     to_head: bool,
 ) -> AnswerHead | None:
     """Read one parsed head; None if the answer must not be passed on."""
-    pieces = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+    kept: list[bytes] = [b"HTTP/1.1 %d " % status, reason, b"", b"\r\n"]
     sync: dict[bytes, bytes] = {}
-    named: frozenset[bytes] = frozenset()
-    kept: list[tuple[bytes, bytes, bytes]] = []
+    named: set[bytes] = set()
     length, chunked = EMPTY, False
     for name, raw in headers:
         lower = name.lower()
@@ -70,20 +74,21 @@ def read_answer(  # noqa: C901 - one row per field that means something
                 return None
             chunked = True
         elif lower == b"connection":
-            named |= frozenset(token.strip().lower() for token in value.split(b","))
+            named.update(token.strip().lower() for token in value.split(b","))
         elif lower.startswith(b"sync-"):
             sync[lower] = value
         if lower not in _HOP_BY_HOP:
-            kept.append((lower, name, value))
+            kept += (name, b": ", value, b"\r\n")
     bodiless = to_head or status in {_NO_CONTENT, _NOT_MODIFIED} or status < _FIRST_FINAL
     if not bodiless and (chunked == (length != EMPTY)):
         return None  # neither or both: nobody could say where this answer ends
     if status == _NO_CONTENT:
-        named |= {b"content-length"}
-    pieces += [b"%b: %b\r\n" % (name, value) for lower, name, value in kept if lower not in named]
+        named.add(b"content-length")
+    if named - _ORDINARY:
+        kept = without(kept, named)
     return AnswerHead(
         status=status,
-        forward=b"".join(pieces),
+        forward=b"".join(kept),
         length=EMPTY if bodiless else CHUNKED if chunked else length,
         keep_alive=keep_alive,
         sync_failed=sync.get(b"sync-status") == b"failed",

@@ -62,8 +62,8 @@ class Intake(asyncio.Protocol):
 
     __slots__ = (
         "ahead", "begun", "body_bytes", "deadline_us", "exchange", "first", "head", "headers",
-        "need", "opening", "parser", "parts", "phase", "plane", "raw_bytes", "refusal", "target",
-        "transport",
+        "need", "opening", "parser", "parts", "phase", "plane", "raw_bytes", "refusal", "spare",
+        "target", "transport",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
@@ -75,6 +75,7 @@ class Intake(asyncio.Protocol):
         self.ahead: list[tuple[Head, Body]] = []
         self.refusal: Refusal | None = None
         self.parser: httptools.HttpRequestParser | None = None
+        self.spare: httptools.HttpRequestParser | None = None
         self.head: Head | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         self.target = b""
@@ -142,7 +143,8 @@ class Intake(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> None:  # noqa: C901 - the order of these steps is the point
         if self.parser is None:
-            self.parser = httptools.HttpRequestParser(self)
+            self.parser = self.spare or httptools.HttpRequestParser(self)
+            self.spare = None
             self.raw_bytes = 0
             self.opening = b""
             self.first = True
@@ -165,7 +167,8 @@ class Intake(asyncio.Protocol):
             if not self.begun:
                 if len(self.ahead) == waiting + 1:
                     self._remember(data)
-                self.parser = None
+                # Between two requests it is as good as new, and dearer to make than to keep.
+                self.spare, self.parser = self.parser, None
             elif len(self.ahead) > waiting:
                 self.raw_bytes = len(data)
         if self.exchange is None and self.phase < WRITING:
@@ -194,6 +197,8 @@ class Intake(asyncio.Protocol):
         end = data.find(HEAD_END) + 4
         if (
             4 <= end <= _MEMO_HEAD_BYTES  # noqa: PLR2004 - found
+            and head.request_id is None  # a head with an id of its own does not come twice
+            and head.traceparent is None
             and len(data) == self.raw_bytes == end + max(head.length, 0)
             and head.length != CHUNKED
             and not data.startswith(b"\r\n")

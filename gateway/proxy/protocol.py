@@ -100,7 +100,7 @@ class ClientConnection(Intake):
             self.exchange = None
         self.phase = CLOSING
         self.ahead.clear()
-        self.parser = None
+        self.parser = self.spare = None
 
     def eof_received(self) -> bool:
         """Keep the way back open for what was asked completely."""

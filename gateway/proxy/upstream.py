@@ -80,7 +80,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "answer", "answer_bytes", "call", "complete", "deadline_us", "headers", "idle_since_us",
-        "need", "opening", "parser", "parts", "pool", "reason", "served", "surplus", "transport",
+        "need", "opening", "parser", "parts", "pool", "reason", "served", "spare",
+        "surplus", "transport",
     )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
@@ -91,6 +92,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since_us = 0
         self.served = 0
         self.parser: httptools.HttpResponseParser | None = None
+        self.spare: httptools.HttpResponseParser | None = None
         self.need = 0
         self.opening = b""
         self._reset()
@@ -143,6 +145,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Tell the call, if one is under way, what it has lost."""
         del exc
         self.pool.lost(self)
+        self.spare = None
         if self.call is not None:
             begun = bool(self.opening or self.answer or self.need)
             self._fail(Failure.TRUNCATED if begun else Failure.NO_ANSWER)
@@ -153,7 +156,8 @@ class UpstreamConnection(asyncio.Protocol):
         end = data.find(_HEAD_END) + 4
         answer = self.pool.heads.get(data[:end]) if end > 3 else None  # noqa: PLR2004 - found
         if answer is None or self.call.to_head:  # type: ignore[union-attr]  # asked above
-            self.parser = httptools.HttpResponseParser(self)
+            self.parser = self.spare or httptools.HttpResponseParser(self)
+            self.spare = None
             self._parse(data)
             return
         length = len(data) - end
@@ -211,7 +215,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _remember(self, answer: AnswerHead) -> None:
         head = self.opening[: self.opening.find(_HEAD_END) + 4]
-        if answer.length >= 0 and answer.keep_alive and len(head) <= _MEMO_HEAD_BYTES:
+        if (
+            answer.length >= 0
+            and answer.keep_alive
+            and not answer.sync_id  # unlike any other
+            and len(head) <= _MEMO_HEAD_BYTES
+        ):
             heads = self.pool.heads
             if len(heads) >= _MEMO_ENTRIES:
                 heads.clear()
@@ -294,6 +303,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline_us = 0
         self.served += 1
         if self.answer is not None:
+            if reuse and answer.keep_alive and not call.to_head:
+                self.spare = self.parser or self.spare
             self.parser = None
             self.opening = b""
             self._reset()
