@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -29,6 +30,7 @@ import uvloop
 from gateway import policy
 from gateway.adapters import prometheus
 from gateway.adapters.clock import SystemClock
+from gateway.adapters.comparison_store import SqliteComparisons
 from gateway.adapters.http_probe import HttpProbe
 from gateway.adapters.logs import configure_logs
 from gateway.adapters.notify.log import LogNotifier
@@ -37,6 +39,7 @@ from gateway.adapters.sqlite_store import SqliteStore
 from gateway.admin.api import create_app
 from gateway.control import records, watching
 from gateway.control.actions import Actions
+from gateway.control.comparing import Bounds, Comparing
 from gateway.control.controller import Controller
 from gateway.control.dispatcher import Dispatcher
 from gateway.control.journal import Journal
@@ -57,11 +60,13 @@ from gateway.proxy.worker import SETTINGS_VARIABLE
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
-    from pathlib import Path
 
     from gateway.ports import Clock, Notifier
     from gateway.settings import Settings
 
+COMPARISON_FILE: Final = "comparison.toml"
+"""Stands beside the policy."""
+_OWN_COMPARISON: Final = Path(__file__).parent.parent / "config" / COMPARISON_FILE
 READINESS_PAUSE_S: Final = 0.5
 """Between readiness off and the end of accepting: time for a load balancer to look away."""
 _ADMIN_GRACE_S: Final = 2
@@ -87,6 +92,7 @@ class Gateway:
     dispatcher: Dispatcher
     actions: Actions
     proving: Proving
+    comparing: Comparing
     server: uvicorn.Server
 
 
@@ -144,8 +150,32 @@ def data_plane(settings: Settings) -> DataPlaneSettings:
     )
 
 
+def read_comparison(path: Path) -> Bounds:
+    """Read what people decided about differences; PolicyError with every fault."""
+    try:
+        found = policy.load_comparison(path)
+    except policy.PolicyError as error:
+        faults = tuple(
+            Fault(f"{error.source}:{fault.line} {fault.key}".rstrip(), fault.problem)
+            for fault in error.faults
+        )
+        raise PolicyError("Comparison", faults, todo=_POLICY_TODO) from error
+    except OSError as error:
+        fault = Fault(str(path), f"cannot be read ({error.strerror})", "a comparison file")
+        raise PolicyError("Comparison", (fault,), todo=_POLICY_TODO) from error
+    return Bounds(
+        rules=found.rules,
+        confidence=found.confidence,
+        differences_per_listing=found.differences_per_listing,
+        examples_per_field=found.examples_per_field,
+        fields=found.fields,
+    )
+
+
 async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     """Join everything; nothing serves yet. Raises what stands in the way."""
+    beside = settings.policy_path.with_name(COMPARISON_FILE)
+    bounds = read_comparison(beside if beside.exists() else _OWN_COMPARISON)
     store = SqliteStore(settings.state_dir)
     try:
         data = listen(settings.host, settings.port, setting="GATEWAY_PORT")
@@ -171,6 +201,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     dispatcher = Dispatcher(_channels(settings))
     actions = Actions(probe=probe, dispatcher=dispatcher, clock=clock)
     proving = Proving(probe, clock)
+    comparing = Comparing(SqliteComparisons(settings.state_dir), bounds, clock=clock)
     controller = Controller(
         rollout.begin(plan, state),
         journal=Journal(store, version=stored.version if stored else 0),
@@ -185,6 +216,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         read_policy=lambda: read_policy(settings.policy_path),
         fresh_salt=lambda: secrets.token_hex(_SALT_BYTES),
         proving=proving,
+        comparing=comparing,
     )
     actions.tell = controller.tell
     app = create_app(controller, clock, tokens=settings.admin_tokens, version=_version())
@@ -212,6 +244,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         dispatcher=dispatcher,
         actions=actions,
         proving=proving,
+        comparing=comparing,
         server=server,
     )
 
@@ -340,6 +373,7 @@ async def _take_down(
         task.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
     gateway.controller.end()
+    await gateway.comparing.close()
     gateway.server.should_exit = True
     await asyncio.gather(admin, return_exceptions=True)
     await gateway.probe.close()

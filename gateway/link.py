@@ -116,6 +116,7 @@ class ShadowDiffered:
     digests: tuple[str, str]
     records: tuple[int, int]
     bodies: tuple[str, str] | None = None
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

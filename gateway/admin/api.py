@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.admin import openapi, problems, view
+from gateway.admin import compared, openapi, problems, view
 from gateway.admin.auth import GuessBrake, Scope
 from gateway.admin.dashboard.site import Dashboard
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Call, Endpoint
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 STREAMS_AT_ONCE: Final = 32
 REPLAYED_EVENTS: Final = 200
+EXPORTED_DIFFERENCES: Final = 100_000
 PING_S: Final = 10
 
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -56,6 +57,7 @@ def create_app(
     ]
     routes += [
         Route(f"{PREFIX}/events", port.events, methods=["GET"]),
+        Route(f"{PREFIX}/comparisons/differences.csv", port.differences_csv, methods=["GET"]),
         Route("/openapi.json", port.openapi, methods=["GET"]),
         Route("/metrics", port.metrics, methods=["GET"]),
         Route("/healthz", port.healthz, methods=["GET"]),
@@ -150,6 +152,14 @@ class AdminPort:
                         yield _sse(event)
         finally:
             self._streams -= 1
+
+    async def differences_csv(self, request: Request) -> Response:
+        """Export every kept difference for a spreadsheet."""
+        await self._keeper.admit(request, Scope.VIEWER)
+        examples, _ = self._control.differences(before=None, limit=EXPORTED_DIFFERENCES)
+        return PlainTextResponse(
+            compared.table(examples), media_type="text/csv; charset=utf-8", headers=NO_STORE
+        )
 
     async def openapi(self, _: Request) -> Response:
         """Give the contract; it holds no state, so it needs no token."""

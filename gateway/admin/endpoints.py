@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter
 
-from gateway.admin import inputs, models
+from gateway.admin import compared, inputs, models
 from gateway.admin.auth import Caller, Scope
 from gateway.ports import CommandKind
 
@@ -101,6 +101,18 @@ async def _verify(call: Call) -> models.Output:
 
 async def _alerts(call: Call) -> models.Output:
     return call.operations.alerts()
+
+
+async def _comparisons(call: Call) -> models.Output:
+    return call.operations.comparisons()
+
+
+async def _differences(call: Call) -> models.Output:
+    return call.operations.differences(before=call.page.before, limit=call.page.limit)
+
+
+async def _rule(call: Call) -> models.Output:
+    return await call.operations.add_rule(call.body, by=call.caller)
 
 
 def _order(kind: CommandKind, summary: str) -> Endpoint:
@@ -195,6 +207,33 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         _verify,
     ),
     Endpoint("GET", "/alerts", Scope.VIEWER, "What is wrong now", models.AlertList, _alerts),
+    Endpoint(
+        "GET",
+        "/comparisons",
+        Scope.VIEWER,
+        "Whether old and new agree, how surely, and what differs",
+        compared.Comparisons,
+        _comparisons,
+    ),
+    Endpoint(
+        "GET",
+        "/comparisons/differences",
+        Scope.VIEWER,
+        "A fair sample of the differences; all of it as CSV at /comparisons/differences.csv",
+        compared.DifferencePage,
+        _differences,
+        paged=True,
+    ),
+    Endpoint(
+        "POST",
+        "/comparisons/rules",
+        Scope.OPERATOR,
+        "Decide about the differences at a path; what is kept is scored again",
+        compared.Comparisons,
+        _rule,
+        body=compared.RuleIn,
+        refuses=True,
+    ),
     Endpoint(
         "POST",
         "/measurements",

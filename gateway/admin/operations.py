@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.admin import inputs, models, view
+from gateway.admin import compared, inputs, models, view
 from gateway.admin.auth import Caller, Scope
 from gateway.core.model import Variant
 from gateway.errors import ForbiddenError, InvalidRequestError, RefusedError
@@ -133,6 +133,20 @@ class Operations:
             for row in rows[:limit]
         ]
         return models.DecisionPage(items=items, next=_next([row.seq for row in rows], limit))
+
+    def comparisons(self) -> compared.Comparisons:
+        """Show how far the two systems agree, and what differs."""
+        return compared.comparisons(self._control.comparisons(), self._control.view())
+
+    def differences(self, *, before: int | None, limit: int) -> compared.DifferencePage:
+        """Read kept differences, newest first."""
+        return compared.page(*self._control.differences(before=before, limit=limit))
+
+    async def add_rule(self, wish: compared.RuleIn, *, by: Caller) -> compared.Comparisons:
+        """Decide about the differences at a path; what is kept is scored again."""
+        actor = Actor(name=by.name, ip=by.ip or None, user_agent=by.user_agent or None)
+        found = await self._control.add_comparison_rule(wish.rule(), by=actor)
+        return compared.comparisons(found, self._control.view())
 
     def alerts(self) -> models.AlertList:
         """List what is wrong now."""

@@ -24,7 +24,7 @@ from gateway.control.turns import Turns, standing
 from gateway.core import rollout
 from gateway.core.analysis import Inputs, Probe, UserReport
 from gateway.core.model import Outcome, Variant
-from gateway.errors import Fault, PolicyError, StoreUnavailableError
+from gateway.errors import Fault, PolicyError, RefusedError, StoreUnavailableError
 from gateway.ports import SYSTEM_ACTOR, ControlView, Notice, ReportSeverity, Transition
 
 if TYPE_CHECKING:
@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from gateway import ports
+    from gateway.control.comparing import Comparing
     from gateway.control.journal import Journal
     from gateway.control.measurements import Measurements
     from gateway.control.proving import Proving
     from gateway.control.snapshots import Snapshots
     from gateway.control.workers import WorkerChanged, WorkerPool
+    from gateway.core.comparison import Rule
     from gateway.ports import Actor, Clock, Command, Lease, ProbeResult, StateStore
+    from gateway.ports.compared import ComparisonView, Example
 
 TICK_S: Final = 1.0
 ALARM_PAUSE_US: Final = 100_000
@@ -67,6 +70,7 @@ class Controller:
         read_policy: Callable[[], rollout.Plan],
         fresh_salt: Callable[[], str],
         proving: Proving,
+        comparing: Comparing,
     ) -> None:
         self._journal = journal
         self._lease = lease
@@ -80,6 +84,7 @@ class Controller:
         self._fresh_salt = fresh_salt
         self._proving = proving
         proving.changed = self._mirror_changed
+        self._comparing = comparing
         self._order = asyncio.Lock()
         self._followers = Followers()
         self._probes: dict[Variant, Probe] = {}
@@ -203,6 +208,24 @@ class Controller:
             await self._look()
         return self.view()
 
+    def comparisons(self) -> ComparisonView:
+        """Show how far the two systems agree."""
+        return self._comparing.view()
+
+    def differences(self, *, before: int | None, limit: int) -> tuple[list[Example], int | None]:
+        """Give kept differences, newest first, and where the next page begins."""
+        return self._comparing.examples(before=before, limit=limit)
+
+    async def add_comparison_rule(self, rule: Rule, *, by: Actor) -> ComparisonView:
+        """Put a decision about differences in force; what is kept is scored again."""
+        if self._comparing.full:
+            raise RefusedError("There are too many rules; put them into config/comparison.toml.")
+        await self._turns.note_change(
+            "comparison.rule", by=by, reason=rule.reason, text=f"Differences: {rule.wording}."
+        )
+        self._comparing.add_rule(rule, by=by.name)
+        return self._comparing.view()
+
     async def roll_workers(self, *, by: Actor, reason: str) -> None:
         """Replace the workers one after the other."""
         await self._turns.note_change(
@@ -240,6 +263,7 @@ class Controller:
             for report in await self.store.reports(since_us=now_us - _REPORTS_KEPT_US)
         )
         self._followers.remember(await self.store.latest_events(limit=50))
+        await self._comparing.restore()
         self._turns.publish()
 
     async def heard(self, message: link.Message) -> None:
@@ -251,6 +275,8 @@ class Controller:
                 await self._outcomes(message, self._clock.now_us())
             case link.BreakerChanged():
                 await self._breaker_changed(message)
+            case link.ShadowDiffered():
+                self._comparing.differed(message)
             case _:
                 """The pool itself listens to greetings and farewells."""
 
@@ -297,6 +323,9 @@ class Controller:
         """Take in one answer of a system's `/health`; a change of it is looked at at once."""
         before = self._probes.get(result.variant)
         failures = 0 if result.healthy else (before.failures if before else 0) + 1
+        since_us = None if result.healthy or before is None else before.failing_since_us
+        if not result.healthy and since_us is None:
+            since_us = result.at_us - result.elapsed_us
         self._probe_results[result.variant] = result
         self._probes[result.variant] = Probe(
             variant=result.variant,
@@ -304,6 +333,7 @@ class Controller:
             at_us=result.at_us,
             failures=failures,
             detail=result.reason,
+            failing_since_us=since_us,
         )
         if self._proving.probed(result):
             await self._mirror_changed("mirror.unproven", self._mirror_off() or "")
@@ -314,6 +344,8 @@ class Controller:
 
     async def tick(self) -> None:
         """Look once, whatever happened, and store what could not be stored before."""
+        era = self._turns.engine.state.salt
+        self.sampled(self._comparing.tick(self._snapshots.totals(), era))
         async with self._order:
             if not self._journal.writable:
                 self._followers.tell(await self._journal.catch_up())

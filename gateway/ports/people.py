@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from gateway.core.analysis import GateResult, Inputs, Judgement, Watch
+    from gateway.core.comparison import Rule
     from gateway.core.model import Access, Variant
     from gateway.core.rollout import Plan, State
+    from gateway.ports.compared import ComparisonView, Example
     from gateway.ports.record import Actor, Event, MeasurementDraft, StateStore, UserReport
 
 
@@ -143,6 +145,18 @@ class Control(Protocol):
 
     async def reload_policy(self, *, by: Actor, reason: str) -> ControlView:
         """Read the policy file again; PolicyError leaves the old one in force."""
+        ...
+
+    def comparisons(self) -> ComparisonView:
+        """Show how far the two systems agree."""
+        ...
+
+    def differences(self, *, before: int | None, limit: int) -> tuple[list[Example], int | None]:
+        """Give kept differences, newest first, and where the next page begins."""
+        ...
+
+    async def add_comparison_rule(self, rule: Rule, *, by: Actor) -> ComparisonView:
+        """Put a decision about differences in force; what is kept is scored again."""
         ...
 
     async def roll_workers(self, *, by: Actor, reason: str) -> None:

@@ -43,7 +43,7 @@ _NOT_SHADOWED: Final = re.compile(
 )
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
-_HANDED_ON_BYTES: Final = 512 * 1024
+_HANDED_ON_BYTES: Final = 2 * 1024 * 1024
 _HANDED_ON_PER_TICK: Final = 16
 
 
@@ -167,7 +167,7 @@ class Shadow:
 
     __slots__ = (
         "answer", "answer_body", "body", "deadline_us", "held_bytes", "mirror", "path",
-        "request_head", "side", "started_us", "to_head",
+        "request_head", "request_id", "side", "started_us", "to_head",
     )  # fmt: skip
 
     def __init__(
@@ -179,6 +179,7 @@ class Shadow:
         self.answer_body = body
         self.body = exchange.body
         self.path = exchange.head.path
+        self.request_id = exchange.request_id
         self.to_head = False
         self.started_us = 0
         self.deadline_us = 0
@@ -257,6 +258,7 @@ class Shadow:
                 if small
                 else None
             ),
+            request_id=self.request_id.decode("latin-1"),
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ decided about paths; `MatchRate`, `separate` and `Reservoir` turn many compariso
 and a person can use.
 """
 
+from gateway.core.comparison.answers import AnswerPair, Differing, Opened, open_answers
 from gateway.core.comparison.differences import (
     EQUAL,
     RepeatedKeys,
@@ -22,13 +23,16 @@ from gateway.core.comparison.words import Cause, Comparison, Difference, Kind, S
 
 __all__ = [
     "EQUAL",
+    "AnswerPair",
     "Cause",
     "Comparison",
     "Difference",
+    "Differing",
     "Effect",
     "Finding",
     "Kind",
     "MatchRate",
+    "Opened",
     "RecordsMatch",
     "RepeatedKeys",
     "Reservoir",
@@ -40,6 +44,7 @@ __all__ = [
     "compare",
     "match_records",
     "object_of",
+    "open_answers",
     "parsed",
     "percent",
     "same",

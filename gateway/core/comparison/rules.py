@@ -57,6 +57,18 @@ class Rule:
             raise ValueError(f"the rule for {self.path} decides nothing")
 
 
+    @property
+    def wording(self) -> str:
+        """Say what was decided, in the words of the file."""
+        said = [name for name in ("ignore", "unordered", "mask") if getattr(self, name)]
+        said += [
+            f"{name} {value}"
+            for name in ("key", "tolerance", "tolerance_ratio")
+            if (value := getattr(self, name))
+        ]
+        return f"{self.path}: {', '.join(said)}"
+
+
 class Effect(NamedTuple):
     """What all rules together say about one field."""
 

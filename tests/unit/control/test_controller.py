@@ -11,6 +11,7 @@ import pytest
 from gateway.adapters import prometheus
 from gateway.adapters.sqlite_store import SqliteStore
 from gateway.control import records
+from gateway.control.comparing import Bounds, Comparing
 from gateway.control.controller import Controller
 from gateway.control.journal import Journal
 from gateway.control.lease import SoleLease
@@ -19,6 +20,7 @@ from gateway.control.proving import Proving
 from gateway.control.snapshots import Snapshots
 from gateway.core import rollout
 from gateway.core.analysis import Comparison, Gate, Metric, Verdict
+from gateway.core.comparison import Rules
 from gateway.core.histogram import bucket_of
 from gateway.core.model import Outcome, Variant
 from gateway.core.rollout import Status
@@ -42,6 +44,7 @@ from gateway.ports import (
     Transition,
     UserReport,
 )
+from gateway.ports.compared import Changes, History
 from gateway.simulation import replay
 from tests.support.plans import quick_plan
 from tests.support.recording import HandClock, RecordedWorkers
@@ -78,6 +81,20 @@ class Proven:
     health = metrics = stop_sync = None
 
 
+class Forgetful:
+    """A comparison store that keeps nothing."""
+
+    def load(self) -> History:
+        """Nothing was compared."""
+        return History()
+
+    def save(self, history: History, changes: Changes) -> None:
+        """Keep nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class Room:
     """One control plane in a test's hands."""
 
@@ -107,6 +124,7 @@ class Room:
             read_policy=self.read_policy,
             fresh_salt=lambda: "salt",
             proving=Proving(Proven(), self.clock),
+            comparing=Comparing(Forgetful(), Bounds(Rules()), clock=self.clock),
         )
 
     def read_policy(self) -> rollout.Plan:

@@ -1,0 +1,202 @@
+"""
+What was compared, in a SQLite file of its own beside the state.
+
+Losing it costs a comparison, never the rollout: so it is apart from the state, may be deleted while
+the gateway is down, and is not fsynced with every second. Everything in it is bounded by its
+writer. A file that is no such file is left alone, and said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from gateway.core.comparison import Cause, Comparison, Difference, Kind, Rule
+from gateway.errors import StoreUnavailableError
+from gateway.ports.compared import AddedRule, Example, History, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gateway.ports.compared import Changes
+
+FILE_NAME: Final = "comparisons.sqlite3"
+_VERSION: Final = 1
+_SCHEMA: Final = """
+create table if not exists facts (name text primary key, value text not null) strict;
+create table if not exists hours (hour integer primary key, tally text not null) strict;
+create table if not exists listings (slot integer primary key, comparison text not null) strict;
+create table if not exists examples (
+  name text not null, place integer not null, example text not null, primary key (name, place)
+) strict;
+create table if not exists rules (seq integer primary key, rule text not null) strict;
+"""
+_RULE_KEYS: Final = tuple(each.name for each in fields(Rule) if each.init)
+
+
+class SqliteComparisons:
+    """`ComparisonStore` on a file; belongs to one thread, which opens it with its first call."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE_NAME
+        self._connection: sqlite3.Connection | None = None
+
+    def load(self) -> History:
+        """Read everything."""
+        with self._translated():
+            database = self._database()
+            facts = dict(database.execute("select name, value from facts"))
+            counted = orjson.loads(facts.get("counted", "{}"))
+            return History(
+                era=facts.get("era", ""),
+                last_us=int(facts.get("last_us", 0)),
+                next_id=int(facts.get("next_id", 1)),
+                hours={
+                    hour: Tally(**orjson.loads(text))
+                    for hour, text in database.execute("select hour, tally from hours")
+                },
+                listings={
+                    slot: _comparison(orjson.loads(text))
+                    for slot, text in database.execute("select slot, comparison from listings")
+                },
+                examples={
+                    (name, place): _example(orjson.loads(text))
+                    for name, place, text in database.execute("select * from examples")
+                },
+                seen=counted.get("seen", {}),
+                means=counted.get("means", {}),
+                rules=[
+                    _rule(orjson.loads(text))
+                    for (text,) in database.execute("select rule from rules order by seq")
+                ],
+            )
+
+    def save(self, history: History, changes: Changes) -> None:
+        """Store what changed in one transaction."""
+        with self._translated():
+            database = self._database()
+            database.execute("begin immediate")
+            try:
+                _write(database, history, changes)
+                database.execute("commit")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("rollback")
+                raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _database(self) -> sqlite3.Connection:
+        if self._connection is None:
+            database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            version = database.execute("pragma user_version").fetchone()[0]
+            if version not in {0, _VERSION}:
+                database.close()
+                raise sqlite3.DatabaseError(f"its schema is version {version}")
+            database.execute("pragma journal_mode=wal")
+            database.execute("pragma synchronous=normal")
+            database.executescript(f"{_SCHEMA}pragma user_version = {_VERSION};")
+            self._connection = database
+        return self._connection
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreUnavailableError(
+                f"What was compared cannot be kept in {self._path} ({error}).",
+                todo="Check the disk, or move the file away to begin the comparison anew.",
+            ) from error
+
+
+def _write(database: sqlite3.Connection, history: History, changes: Changes) -> None:
+    if changes.forget:
+        for table in ("hours", "listings", "examples"):
+            database.execute(f"delete from {table}")  # noqa: S608 - names from the line above
+    _put(database, "hours (hour, tally)", {
+        (hour,): asdict(history.hours[hour]) for hour in changes.hours if hour in history.hours
+    })  # fmt: skip
+    database.executemany(
+        "delete from hours where hour = ?",
+        [(hour,) for hour in changes.hours if hour not in history.hours],
+    )
+    _put(database, "listings (slot, comparison)", {
+        (slot,): _plain(history.listings[slot])
+        for slot in changes.listings if slot in history.listings
+    })  # fmt: skip
+    _put(database, "examples (name, place, example)", {
+        key: _plain_example(history.examples[key])
+        for key in changes.examples if key in history.examples
+    })  # fmt: skip
+    if changes.rules:
+        database.execute("delete from rules")
+        _put(database, "rules (seq, rule)", {
+            (seq,): _plain_rule(added) for seq, added in enumerate(history.rules)
+        })  # fmt: skip
+    counted = orjson.dumps({"seen": history.seen, "means": history.means}).decode()
+    database.executemany(
+        "insert or replace into facts values (?, ?)",
+        [
+            ("era", history.era),
+            ("last_us", str(history.last_us)),
+            ("next_id", str(history.next_id)),
+            ("counted", counted),
+        ],
+    )
+
+
+def _put(database: sqlite3.Connection, into: str, rows: dict[Any, Any]) -> None:
+    marks = ", ".join("?" * (into.count(",") + 1))
+    database.executemany(
+        f"insert or replace into {into} values ({marks})",  # noqa: S608 - names from above
+        [(*key, orjson.dumps(value).decode()) for key, value in rows.items()],
+    )
+
+
+def _plain(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "truncated": comparison.truncated,
+        "differences": [_plain_difference(each) for each in comparison.differences],
+    }
+
+
+def _plain_difference(difference: Difference) -> list[Any]:
+    path, place, kind, cause, left, right = difference
+    return [path, place, kind.value, cause.value, left, right]
+
+
+def _difference(plain: list[Any]) -> Difference:
+    path, place, kind, cause, left, right = plain
+    return Difference(path, place, Kind(kind), Cause(cause), left, right)
+
+
+def _comparison(plain: dict[str, Any]) -> Comparison:
+    return Comparison(tuple(map(_difference, plain["differences"])), plain["truncated"])
+
+
+def _plain_example(example: Example) -> dict[str, Any]:
+    plain = {each.name: getattr(example, each.name) for each in fields(Example)}
+    return {**plain, "difference": _plain_difference(example.difference)}
+
+
+def _example(plain: dict[str, Any]) -> Example:
+    return Example(**{**plain, "difference": _difference(plain["difference"])})
+
+
+def _plain_rule(added: AddedRule) -> dict[str, Any]:
+    rule = {key: getattr(added.rule, key) for key in _RULE_KEYS}
+    return {"rule": rule, "by": added.by, "at_us": added.at_us}
+
+
+def _rule(plain: dict[str, Any]) -> AddedRule:
+    return AddedRule(Rule(**plain["rule"]), plain["by"], plain["at_us"])

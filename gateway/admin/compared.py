@@ -1,0 +1,249 @@
+"""
+What the admin port shows of the comparison of the two systems, and what it takes: rules.
+
+One shape for the answer and for the OpenAPI document; `differences` and the first three figures are
+what `syncgate compare --json` prints.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime  # noqa: TC003 - pydantic reads the annotation at run time
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from gateway.admin.inputs import Change
+from gateway.admin.models import Output
+from gateway.admin.problems import ProblemError
+from gateway.admin.view import instant
+from gateway.core.comparison import Rule
+from gateway.core.model import Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway import ports
+    from gateway.ports.compared import ComparisonView, DifferenceCount, Example
+
+Value = str | int | float | bool | None
+_FORMULA = ("=", "+", "-", "@", "\t")
+
+
+class DifferenceExample(Output):
+    """One difference as it was found: where, in which listing, by which sync and request."""
+
+    id: int
+    at: datetime
+    property_number: str | None
+    """null: the answer as a whole."""
+    path: str
+    field: str
+    kind: str
+    cause: str
+    old: Value
+    new: Value
+    sync_id: str
+    """The sync that was shadowed: its entries in the change journal carry it."""
+    request_id: str
+    request_path: str
+
+
+class DifferencePage(Output):
+    """Newest first; `next`, sent as `before`, continues where this page ended."""
+
+    items: list[DifferenceExample]
+    next: int | None
+
+
+class DifferenceSummary(Output):
+    """How many listings differ so."""
+
+    path: str
+    """The field: list positions as [*]."""
+    kind: str
+    cause: str
+    count: int
+    counts: bool
+    """Whether that makes a listing disagree."""
+    examples: list[DifferenceExample]
+
+
+class ComparisonRule(Output):
+    """One decision about differences."""
+
+    path: str
+    reason: str
+    does: str
+    by: str | None
+    """Who added it while running; null: it stands in config/comparison.toml."""
+    at: datetime | None
+
+
+class Pace(Output):
+    """Time per 1,000 listings (p95) of both, over the display window."""
+
+    old_s: float | None
+    new_s: float | None
+    improvement_percent: float | None
+    """By how much the shadow is faster than old; negative: slower."""
+
+
+class Comparisons(Output):
+    """How far the two systems agree, how sure that is, and what differs."""
+
+    match_rate: float | None
+    lower_bound: float
+    confidence: float
+    listings: int
+    matched: int
+    sentence: str
+    differences: list[DifferenceSummary]
+    """Those that count first, the most frequent first."""
+    answers_differed: int
+    answers_opened: int
+    """Of those that differ, how many were looked into; the rate allows for the rest."""
+    dry_run_means: dict[str, int]
+    """How the shadows of opened answers were kept from storing anything."""
+    mirroring: bool
+    mirror_off: str | None
+    means: str | None
+    """The means by which dry runs were proven to store nothing."""
+    pace: Pace
+    rules: list[ComparisonRule]
+    last_at: datetime | None
+    trouble: str
+
+
+class RuleIn(Change):
+    """One decision about the differences at a path; the reason stands wherever it has effect."""
+
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=200,
+            description="priceYen, extra.*, records[*].digest, **.updatedAt",
+            examples=["priceYen"],
+        ),
+    ]
+    ignore: bool = False
+    unordered: bool = False
+    key: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+    tolerance: Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)] = 0.0
+    tolerance_ratio: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    mask: bool = False
+
+    def rule(self) -> Rule:
+        """Make the rule; 422 when it is unreadable or decides nothing."""
+        try:
+            return Rule(**dict(self))
+        except ValueError as error:
+            expected = str(error)
+            raise ProblemError(
+                422,
+                "invalid",
+                f"path: {expected}.",
+                errors=[{"field": "path", "expected": expected}],
+            ) from error
+
+
+def comparisons(found: ComparisonView, view: ports.ControlView) -> Comparisons:
+    """Show how far the two agree."""
+    mirror = view.mirror
+    return Comparisons(
+        match_rate=found.rate,
+        lower_bound=found.lower_bound,
+        confidence=found.confidence,
+        listings=found.compared,
+        matched=found.matched,
+        sentence=found.sentence,
+        differences=[_summary(each) for each in found.differences],
+        answers_differed=found.answers_differed,
+        answers_opened=found.answers_opened,
+        dry_run_means=dict(found.means),
+        mirroring=mirror.on if mirror else False,
+        mirror_off=mirror.why_not if mirror else None,
+        means=mirror.means if mirror else None,
+        pace=_pace(view.systems),
+        rules=_rules(found),
+        last_at=instant(found.last_us) if found.last_us is not None else None,
+        trouble=found.trouble,
+    )
+
+
+def page(examples: Iterable[Example], following: int | None) -> DifferencePage:
+    """Show one page of differences."""
+    return DifferencePage(items=[example_of(each) for each in examples], next=following)
+
+
+def example_of(example: Example) -> DifferenceExample:
+    """Show one difference."""
+    found = example.difference
+    return DifferenceExample(
+        id=example.id,
+        at=instant(example.at_us),
+        property_number=example.number,
+        path=found.path,
+        field=found.field,
+        kind=found.kind.value,
+        cause=found.cause.value,
+        old=found.left,
+        new=found.right,
+        sync_id=example.sync_id,
+        request_id=example.request_id,
+        request_path=example.path,
+    )
+
+
+def table(examples: Iterable[Example]) -> str:
+    """Write differences as CSV; what a spreadsheet would take for a formula is quoted as text."""
+    out = io.StringIO()
+    names = list(DifferenceExample.model_fields)
+    writer = csv.DictWriter(out, names)
+    writer.writeheader()
+    for each in examples:
+        row = example_of(each).model_dump(mode="json")
+        writer.writerow({name: _harmless(value) for name, value in row.items()})
+    return out.getvalue()
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _summary(each: DifferenceCount) -> DifferenceSummary:
+    return DifferenceSummary(
+        path=each.field,
+        kind=each.kind.value,
+        cause=each.cause.value,
+        count=each.count,
+        counts=each.counts,
+        examples=[example_of(example) for example in each.examples],
+    )
+
+
+def _rules(found: ComparisonView) -> list[ComparisonRule]:
+    added = [
+        ComparisonRule(
+            path=each.rule.path,
+            reason=each.rule.reason,
+            does=each.rule.wording,
+            by=each.by,
+            at=instant(each.at_us),
+        )
+        for each in reversed(found.rules)
+    ]
+    standing = [
+        ComparisonRule(path=rule.path, reason=rule.reason, does=rule.wording, by=None, at=None)
+        for rule in found.standing_rules
+    ]
+    return added + standing
+
+
+def _pace(systems: Iterable[ports.SystemView]) -> Pace:
+    paces = {system.variant: system.sync_seconds_per_1000 for system in systems}
+    old, new = paces.get(Variant.BASELINE), paces.get(Variant.CANARY)
+    faster = (1 - new / old) * 100 if old and new is not None else None
+    return Pace(old_s=old, new_s=new, improvement_percent=faster)
