@@ -175,5 +175,9 @@ def probe(going_on: tuple[Episode, ...], variant: Variant, at_s: float, now_us: 
         for e in going_on
         if e.fault.down and e.fault.system in {variant.value, "both"}
     ]
-    failures = int(max(down_s, default=-1.0) // PROBE_EVERY_S + 1)
-    return Probe(variant, ok=failures == 0, at_us=now_us, failures=failures)
+    longest_s = max(down_s, default=-1.0)
+    failures = int(longest_s // PROBE_EVERY_S + 1)
+    since_us = now_us - round(longest_s * SECOND_US) if failures else None
+    return Probe(
+        variant, ok=failures == 0, at_us=now_us, failures=failures, failing_since_us=since_us
+    )

@@ -78,10 +78,12 @@ def with_measurement(inputs: Inputs, *new: Measurement) -> Inputs:
     return replace(inputs, measurements=(*kept, *new))
 
 
-def with_probe(inputs: Inputs, variant: Variant, *, failures: int) -> Inputs:
+def with_probe(
+    inputs: Inputs, variant: Variant, *, failures: int, since_us: int | None = None
+) -> Inputs:
     """The same inputs with one system's probe failing."""
     probes = tuple(
-        Probe(variant, ok=False, at_us=inputs.now_us, failures=failures)
+        Probe(variant, ok=False, at_us=inputs.now_us, failures=failures, failing_since_us=since_us)
         if each.variant is variant
         else each
         for each in inputs.probes

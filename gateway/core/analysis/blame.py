@@ -89,9 +89,25 @@ def blame_of_down(watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
         return Blame.BASELINE
     if baseline.errors and fault is proportion.Fault.ALIKE:
         return Blame.SHARED
-    if canary.errors == 0 and canary.sample >= CLEAN_SAMPLE:
+    if (
+        canary.errors == 0
+        and canary.sample >= CLEAN_SAMPLE
+        and _still_answers(watch, inputs, questions)
+    ):
         return Blame.UNDECIDED
     return Blame.CANARY
+
+
+def _still_answers(watch: Watch, inputs: Inputs, questions: Questions) -> bool:
+    """Whether the canary's clean record goes on while its probe fails.
+
+    A system that hangs leaves no errors behind when its clients give up first: a record that
+    ended where the probe began to fail contradicts nothing.
+    """
+    probe = fresh_probe(Variant.CANARY, inputs, questions)
+    if probe is None or probe.failing_since_us is None:
+        return True
+    return watch.answered_after(Variant.CANARY, probe.failing_since_us)
 
 
 def old_alone_fails(watch: Watch, inputs: Inputs, questions: Questions, *, held_us: int) -> bool:

@@ -59,6 +59,8 @@ class Probe:
     failures: int = 0
     """Failed probes in a row."""
     detail: str = ""
+    failing_since_us: int | None = None
+    """When the first of these failed probes was sent, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

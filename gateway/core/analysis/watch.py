@@ -109,6 +109,14 @@ class Watch:
                 seen += second.canary if variant is Variant.CANARY else second.baseline
         return seen
 
+    def answered_after(self, variant: Variant, at_us: int) -> bool:
+        """Whether a system has answered well in any second after the one of `at_us`."""
+        return any(
+            (second.canary if variant is Variant.CANARY else second.baseline).ok
+            for second in self.recent
+            if second.second > at_us // SECOND_US
+        )
+
 
 def fresh(rules: Iterable[evidence.Rule], *, lookback_s: int = 60) -> Watch:
     """Give a watch that has seen nothing."""

@@ -472,6 +472,19 @@ def test_a_probe_that_contradicts_clean_traffic_moves_nothing():
     assert [(f.key, f.reaction) for f in judgement.findings] == [("probe_disagrees", Reaction.PAGE)]
 
 
+def test_a_clean_record_that_ended_with_the_probe_contradicts_nothing():
+    """New hangs and its clients give up first: no errors, but no answers either."""
+    watch = watch_of((NEW, OK, 20), (OLD, OK, 100))
+    hanging = with_probe(all_well(), NEW, failures=3, since_us=T0)
+    judgement, _ = look(watch, hanging)
+    assert [(f.key, f.reaction) for f in judgement.findings] == [
+        ("system_down", Reaction.ROLL_BACK)
+    ]
+    answering = with_probe(all_well(), NEW, failures=3, since_us=T0 - 2 * SECOND_US)
+    judgement, _ = look(watch, answering)
+    assert [f.key for f in judgement.findings] == ["probe_disagrees"]
+
+
 def test_both_probes_failing_is_shared():
     """Nobody is blamed when neither answers."""
     down = with_probe(with_probe(all_well(), NEW, failures=3), OLD, failures=3)
