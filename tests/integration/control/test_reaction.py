@@ -54,9 +54,9 @@ def test_a_refused_connection_counts_like_any_other_failure(
 
 
 def test_a_frozen_new_is_rolled_back_by_its_probes(gateway: GatewayProcess, new: Upstream) -> None:
-    """A system that accepts and never answers is down, although no request has failed yet."""
-    gateway.order("weight", percent=10)
-    healthy_traffic(gateway, 20)
+    """A system that accepts and never answers is down, although its record so far is clean."""
+    gateway.order("weight", percent=50)
+    healthy_traffic(gateway, 60)
     new.freeze()
     try:
         until(lambda: gateway.rollout["status"] == "rolled_back", within_s=15)
