@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -99,35 +100,36 @@ _VISIBLE: Final = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
 class _Reading:
-    """The fields that mean something to the gateway, while a head is being read."""
+    """The fields that mean something to the gateway, while a head is being read.
 
-    __slots__ = (
-        "api_key", "chunked", "client_id", "connection", "expects_continue", "forced", "host",
-        "idempotency_key", "length", "operator_token", "request_id", "traceparent", "tracestate",
-        "upgrade",
-    )  # fmt: skip
+    Defaults are the class's, so that making one costs nothing and only what was sent is stored.
+    """
 
-    def __init__(self) -> None:
-        self.host: bytes | None = None
-        self.length = NO_BODY
-        self.chunked = False
-        self.connection: list[bytes] = []
-        self.upgrade = False
-        self.expects_continue = False
-        self.client_id: bytes | None = None
-        self.api_key: bytes | None = None
-        self.forced: bytes | None = None
-        self.operator_token: bytes | None = None
-        self.request_id: bytes | None = None
-        self.traceparent: bytes | None = None
-        self.tracestate: list[bytes] = []
-        self.idempotency_key: bytes | None = None
+    host: bytes | None = None
+    length = NO_BODY
+    chunked = False
+    connection: tuple[bytes, ...] = ()
+    upgrade = False
+    expects_continue = False
+    client_id: bytes | None = None
+    api_key: bytes | None = None
+    forced: bytes | None = None
+    operator_token: bytes | None = None
+    request_id: bytes | None = None
+    traceparent: bytes | None = None
+    tracestate: tuple[bytes, ...] = ()
+    idempotency_key: bytes | None = None
+
+
+@lru_cache(maxsize=1024)
+def _is_authority(value: bytes) -> bool:
+    return _AUTHORITY.fullmatch(value) is not None
 
 
 def _host(reading: _Reading, value: bytes) -> None:
     if reading.host is not None:
         raise _RefusedError(400, "Host stands twice.")
-    if not _AUTHORITY.fullmatch(value):
+    if not _is_authority(value):
         raise _RefusedError(400, "Host is not a host name with an optional port.")
     reading.host = value
 
@@ -150,7 +152,7 @@ def _content_encoding(_reading: _Reading, value: bytes) -> None:
 
 
 def _connection(reading: _Reading, value: bytes) -> None:
-    reading.connection += [token.strip().lower() for token in value.split(b",")]
+    reading.connection += tuple(token.strip().lower() for token in value.split(b","))
 
 
 def _upgrade(reading: _Reading, _value: bytes) -> None:
@@ -190,7 +192,7 @@ def _traceparent(reading: _Reading, value: bytes) -> None:
 
 
 def _tracestate(reading: _Reading, value: bytes) -> None:
-    reading.tracestate.append(value)
+    reading.tracestate += (value,)
 
 
 def _idempotency_key(reading: _Reading, value: bytes) -> None:
@@ -359,6 +361,6 @@ def _origin_form(target: bytes, host: bytes | None) -> bytes:
         target = slash + rest or b"/"
     if not _TARGET.fullmatch(target):
         raise _RefusedError(400, "The target is not a path with an optional query.")
-    if _DOT_SEGMENT.search(target.partition(b"?")[0]):
+    if (b"/." in target or b"/%2" in target) and _DOT_SEGMENT.search(target.partition(b"?")[0]):
         raise _RefusedError(400, "The target contains dot segments.")
     return target

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 HEAD_END: Final = b"\r\n\r\n"
 _MEMO_HEAD_BYTES: Final = 4096
 _AHEAD: Final = 256
+_HTTP: Final = frozenset({b" HTTP/1.1", b" HTTP/1.0"})
 _OPENING_BYTES: Final = 16 * 1024
 _CHUNK_OVERHEAD_BYTES: Final = 64 * 1024
 _CHUNK_OVERHEAD_FACTOR: Final = 8
@@ -277,9 +278,12 @@ class Intake(asyncio.Protocol):
 
 def _beyond_llhttp(opening: bytes) -> Refusal | None:
     """Refuse what llhttp takes and the guard cannot see: it is no part of the parsed head."""
+    end = opening.find(b"\r\n")
+    if end > 0 and opening[end - 9 : end] in _HTTP and opening[0] not in b"\r\n":
+        return None
     line = opening.lstrip(b"\r\n")
     if opening[: len(opening) - len(line)].replace(b"\r\n", b""):
         return Refusal(400, "A bare CR or LF stands before the request.")
-    if not line.partition(b"\r\n")[0].endswith((b" HTTP/1.1", b" HTTP/1.0")):
+    if not line.partition(b"\r\n")[0].endswith(tuple(_HTTP)):
         return Refusal(400, "The request line is not of HTTP/1.1.")  # llhttp speaks RTSP too
     return None

@@ -6,7 +6,7 @@ accounting; the load generator and the upstreams are not in it. Contenders take 
 round, and the ratio is the median of the rounds' ratios, so that a machine that is busy with
 something else for a while does not decide the result.
 
-    python -m tests.bench [--rounds N] [--seconds S] [--only W1,W2,W3] [--evidence]
+    python -m tests.bench [--rounds N] [--seconds S] [--only W1,W2,W3,W4]
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ TITLES = {
     "W1": "small GET, 300 B",
     "W2": "POST 60 KB -> 2 KB",
     "W3": "POST 60 KB -> 60 KB, mirrored",
+    "W4": "small GET, no two heads alike",
 }
 P50_ALLOWANCE_US = 30
 
@@ -51,6 +52,9 @@ def workloads(only: set[str]) -> list[Workload]:
             ("W3", "echo/sync", True, True),
         )
     ]
+    rows.append(
+        Workload("W4", f"{prefix}/small", post=False, mirrored=False, concurrency=32, named=True)
+    )
     return sorted((row for row in rows if row.name in only), key=lambda row: row.name)
 
 
@@ -99,7 +103,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=int, default=1)
-    parser.add_argument("--only", default="W1,W2,W3")
+    parser.add_argument("--only", default="W1,W2,W3,W4")
     options = parser.parse_args()
     if absent := contenders.missing():
         sys.stderr.write(

@@ -23,6 +23,13 @@ wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = string.rep("a", {bytes})
 """
+NAMED = """
+local n = 0
+function request()
+  n = n + 1
+  return wrk.format(nil, nil, {["X-Request-Id"] = "r" .. n})
+end
+"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class Workload:
     post: bool
     mirrored: bool
     concurrency: int
+    named: bool = False
+    """Each request has an id of its own, so that no head comes twice."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,9 @@ def run(contender: Contender, workload: Workload, seconds: int, folder: Path) ->
         program, "-t1", f"-c{workload.concurrency}", f"-d{seconds}s", "--latency",
         f"http://127.0.0.1:{contender.port}{workload.path}",
     ]  # fmt: skip
-    if workload.post:
-        script = folder / "post.lua"
-        script.write_text(POST.format(bytes=BODY_BYTES))
+    if workload.post or workload.named:
+        script = folder / "requests.lua"
+        script.write_text(NAMED if workload.named else POST.format(bytes=BODY_BYTES))
         command[1:1] = ["-s", str(script)]
     before = cpu_ticks(contender.pids)
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
