@@ -301,6 +301,39 @@ def alerts(
 
 
 @app.command()
+def compare(
+    *,
+    accept: Annotated[
+        str | None, typer.Option("--accept", metavar="PATH", help="Accept differences there.")
+    ] = None,
+    how: Annotated[str, typer.Option(help="With --accept: ignore, unordered or mask.")] = "ignore",
+    tolerance: Annotated[
+        float | None, typer.Option(min=0, help="With --accept: numbers may differ by so much.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Write all kept differences: .csv or .json.")
+    ] = None,
+    reason: Reason = None,
+    url: Url = None,
+    token: Token = None,
+    lang: Lang = None,
+    as_json: Json = False,
+) -> None:
+    """Show whether old and new agree, how surely, and where not, why."""
+    from gateway.cli import compare as comparing  # noqa: PLC0415 - see the module's docstring
+
+    session = Session(url, token, lang, as_json)
+    if how not in {"ignore", "unordered", "mask"}:
+        raise typer.BadParameter("ignore, unordered or mask", param_hint="--how")
+    if accept is not None:
+        comparing.accept(session, comparing.Acceptance(accept, how, tolerance, reason))
+    elif export is not None:
+        comparing.export(session, export)
+    else:
+        comparing.show(session)
+
+
+@app.command()
 def simulate(
     scenario: Annotated[
         str | None, typer.Argument(help="Name of a scenario, or a file; none: list them.")

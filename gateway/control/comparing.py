@@ -200,7 +200,7 @@ class Comparing:
                 value=rate.rate,
                 variant=Variant.CANARY,
                 sample=rate.compared,
-                source="comparison",
+                source="old and new",
             ),
         )
 

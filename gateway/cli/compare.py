@@ -1,0 +1,241 @@
+"""
+`syncgate compare`: whether old and new agree, how surely, where not and why, and how to accept it.
+
+Side by side means: the listing, what old has, what new would have. A difference is never accepted
+by looking at it: the command that would accept it is shown, and wants a reason.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.text import Text
+
+from gateway.cli import figures
+from gateway.cli.session import Exit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.cli.session import Session
+    from gateway.cli.texts import Texts
+
+COMPARISONS: Final = "/api/v1/comparisons"
+_PAGE: Final = 200
+_FIELDS_SHOWN: Final = 12
+_FIELDS_WITH_EXAMPLES: Final = 4
+_PIPE_WIDTH: Final = 110
+_ID_CELLS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A decision about the differences at one path."""
+
+    path: str
+    how: str
+    tolerance: float | None
+    reason: str | None
+
+
+def show(session: Session) -> None:
+    """Show the rate, what differs, and examples."""
+    found = session.get(COMPARISONS)
+    if session.as_json:
+        session.show_json(found)
+        return
+    out = session.out
+    width = out.width if out.is_terminal else _PIPE_WIDTH
+    for line in lines(found, session.say, width=width):
+        line.rstrip()
+        out.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def lines(found: dict[str, Any], say: Texts, *, width: int) -> list[Text]:
+    """Draw the whole screen."""
+    drawn = [Text(_sentence(found, say), style=_style(found)), Text()]
+    drawn += [_fact(say("cmp_mirror"), _mirroring(found, say))]
+    if found["answers_differed"] > found["answers_opened"]:
+        figures_ = {"opened": found["answers_opened"], "all": found["answers_differed"]}
+        drawn.append(_fact(say("cmp_opened"), Text(say("cmp_opened_of", **figures_))))
+    drawn.append(_fact(say("per_1000"), _pace(found["pace"], say)))
+    if found["trouble"]:
+        drawn.append(_fact(say("cmp_trouble"), Text(found["trouble"], style="red")))
+    differences = found["differences"]
+    if not differences:
+        return [
+            *drawn,
+            Text(),
+            Text(say("cmp_nothing"), style="green" if found["listings"] else ""),
+        ]
+    drawn += [Text(), *_table(differences, say, width=width)]
+    for each in [each for each in differences if each["examples"]][:_FIELDS_WITH_EXAMPLES]:
+        drawn += [Text(), *_examples(each, say, width=width)]
+    return drawn
+
+
+def _sentence(found: dict[str, Any], say: Texts) -> str:
+    if found["match_rate"] is None:
+        return say("cmp_none")
+    if say.language == "en":
+        return str(found["sentence"])
+    shares = {"rate": _cut(found["match_rate"]), "lower": _cut(found["lower_bound"])}
+    return say(
+        "cmp_sentence",
+        listings=f"{found['listings']:,}",
+        confidence=f"{found['confidence'] * 100:g}",
+        **shares,
+    )
+
+
+def _cut(share: float) -> str:
+    tenths = int(share * 1000 + 1e-9)
+    return f"{tenths // 10}.{tenths % 10}" if tenths % 10 else f"{tenths // 10}"
+
+
+def _style(found: dict[str, Any]) -> str:
+    if found["match_rate"] is None:
+        return "bold"
+    counted = any(each["counts"] for each in found["differences"])
+    return "bold yellow" if counted else "bold green"
+
+
+def _fact(name: str, value: Text) -> Text:
+    return figures.row([(name, "dim")], [16]) + Text("  ") + value
+
+
+def _mirroring(found: dict[str, Any], say: Texts) -> Text:
+    if found["mirror_off"]:
+        return Text(say("cmp_off", why=found["mirror_off"]), style="red")
+    used = ", ".join(found["dry_run_means"]) or found["means"]
+    if not found["mirroring"]:
+        return Text(say("cmp_not_now"))
+    means = say(f"means_{used}") if used in {"transaction", "rollback", "raise", "plan"} else used
+    return Text(say("cmp_on", means=means or figures.DASH))
+
+
+def _pace(pace: dict[str, Any], say: Texts) -> Text:
+    def seconds(value: float | None) -> str:
+        return figures.DASH if value is None else f"{value:.1f} s"
+
+    text = say("cmp_pace", old=seconds(pace["old_s"]), new=seconds(pace["new_s"]))
+    faster = pace["improvement_percent"]
+    if faster is None:
+        return Text(text)
+    word = "cmp_faster" if faster >= 0 else "cmp_slower"
+    return Text(f"{text} ({say(word, percent=f'{abs(faster):.0f}')})")
+
+
+def _table(differences: list[dict[str, Any]], say: Texts, *, width: int) -> list[Text]:
+    names = [say("cmp_listings"), say("cmp_field"), say("cmp_kind"), say("cmp_cause")]
+    longest = max(len(each["path"]) for each in differences[:_FIELDS_SHOWN])
+    widths = [10, max(10, min(longest, width - 60)), 10, 24]
+    drawn = [figures.row([(name, "dim") for name in names], widths, right=(0,))]
+    for each in differences[:_FIELDS_SHOWN]:
+        style = "" if each["counts"] else "dim"
+        cause = say(f"cause_{each['cause']}")
+        drawn.append(
+            figures.row(
+                [
+                    (f"{each['count']:,}", "bold" if each["counts"] else "dim"),
+                    (each["path"], style),
+                    (say(f"kind_{each['kind']}"), style),
+                    (cause if each["counts"] else f"{cause} {say('cmp_harmless')}", style),
+                ],
+                widths,
+                right=(0,),
+            )
+        )
+    if len(differences) > _FIELDS_SHOWN:
+        drawn.append(Text(say("more", count=len(differences) - _FIELDS_SHOWN), style="dim"))
+    return drawn
+
+
+def _examples(each: dict[str, Any], say: Texts, *, width: int) -> list[Text]:
+    title = Text(each["path"], style="bold")
+    title.append(f"  {say('kind_' + each['kind'])}, {say('cause_' + each['cause'])}", style="dim")
+    number_cells = max(14, *(len(str(one["property_number"] or "")) for one in each["examples"]))
+    number_cells = min(number_cells, 24)
+    side = max(10, (width - number_cells - _ID_CELLS - 8) // 2)
+    widths = [number_cells, side, side, _ID_CELLS]
+    names = ["  " + say("cmp_listing"), say("cmp_old"), say("cmp_new"), say("cmp_request")]
+    drawn = [title, figures.row([(name, "dim") for name in names], widths)]
+    for one in each["examples"]:
+        cells = [
+            ("  " + (one["property_number"] or figures.DASH), ""),
+            (_value(one["old"]), "red"),
+            (_value(one["new"]), "green"),
+            (one["request_id"], "dim"),
+        ]
+        drawn.append(figures.row(cells, widths))
+    if each["counts"]:
+        command = f"syncgate compare --accept {shlex.quote(each['path'])} --reason '...'"
+        accept = Text(f"  {say('cmp_accept')} ", style="dim")
+        accept.append(command, style="cyan")
+        drawn.append(accept)
+    return drawn
+
+
+def _value(value: Any) -> str:
+    return figures.DASH if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def accept(session: Session, wish: Acceptance) -> None:
+    """Put a rule in force; it wants a reason."""
+    if not (wish.reason or "").strip():
+        session.fail(Exit.USAGE, session.say("need_reason"))
+    body: dict[str, Any] = {"path": wish.path, "reason": wish.reason}
+    if wish.tolerance is not None:
+        body["tolerance"] = wish.tolerance
+    else:
+        body[wish.how] = True
+    found = session.post(f"{COMPARISONS}/rules", body)
+    if session.as_json:
+        session.show_json(found)
+    else:
+        session.out.print(Text(session.say("cmp_accepted", path=wish.path)))
+        session.out.print(Text(_sentence(found, session.say), style=_style(found)))
+
+
+def export(session: Session, path: Path) -> None:
+    """Write every kept difference to a file: CSV by its ending, else JSON."""
+    items: list[dict[str, Any]] = []
+    before: int | None = None
+    while True:
+        cursor = f"&before={before}" if before is not None else ""
+        page = session.get(f"{COMPARISONS}/differences?limit={_PAGE}{cursor}")
+        items += page["items"]
+        before = page["next"]
+        if before is None:
+            break
+    try:
+        _write(path, items)
+    except OSError as error:
+        session.fail(Exit.REFUSED, f"{path}: {error.strerror}")
+    if session.as_json:
+        session.show_json({"written": len(items), "file": str(path)})
+    else:
+        session.out.print(Text(session.say("cmp_written", count=len(items), path=path)))
+
+
+def _write(path: Path, items: list[dict[str, Any]]) -> None:
+    if path.suffix.lower() != ".csv":
+        path.write_text(json.dumps(items, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        return
+    import csv  # noqa: PLC0415 - one ending of one option needs it
+
+    with path.open("w", encoding="utf-8-sig", newline="") as stream:
+        names = list(items[0]) if items else ["id"]
+        writer = csv.DictWriter(stream, names)
+        writer.writeheader()
+        for item in items:
+            writer.writerow({name: _harmless(value) for name, value in item.items()})
+
+
+def _harmless(value: Any) -> Any:
+    """Keep a spreadsheet from taking text for a formula."""
+    formula = isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t"}
+    return f"'{value}" if formula else value
