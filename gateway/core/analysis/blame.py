@@ -29,6 +29,9 @@ FEW_ERRORS: Final = 3
 CLEAN_SAMPLE: Final = 20
 """So many answers without an error in the last minute contradict a probe that says 'down'."""
 
+REPORTED_WITHIN_US: Final = 2 * SECOND_US
+"""Good answers reach the watch with the worker's report of their second, not as they happen."""
+
 
 def blame_of_rate(track: Track, watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
     """Whose fault the complete evidence of one rule is."""
@@ -107,7 +110,7 @@ def _still_answers(watch: Watch, inputs: Inputs, questions: Questions) -> bool:
     probe = fresh_probe(Variant.CANARY, inputs, questions)
     if probe is None or probe.failing_since_us is None:
         return True
-    return watch.answered_after(Variant.CANARY, probe.failing_since_us)
+    return watch.answered_after(Variant.CANARY, probe.failing_since_us + REPORTED_WITHIN_US)
 
 
 def old_alone_fails(watch: Watch, inputs: Inputs, questions: Questions, *, held_us: int) -> bool:

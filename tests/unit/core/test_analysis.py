@@ -480,7 +480,7 @@ def test_a_clean_record_that_ended_with_the_probe_contradicts_nothing():
     assert [(f.key, f.reaction) for f in judgement.findings] == [
         ("system_down", Reaction.ROLL_BACK)
     ]
-    answering = with_probe(all_well(), NEW, failures=3, since_us=T0 - 2 * SECOND_US)
+    answering = with_probe(all_well(), NEW, failures=3, since_us=T0 - 4 * SECOND_US)
     judgement, _ = look(watch, answering)
     assert [f.key for f in judgement.findings] == ["probe_disagrees"]
 
