@@ -87,7 +87,8 @@ class _RefusedError(Exception):
 
 _READS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _METHODS: Final = _READS | {b"POST", b"PUT", b"PATCH", b"DELETE"}
-_TARGET: Final = re.compile(rb"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]|{}]|%[0-9A-Fa-f]{2})*")
+_PLAIN: Final = rb"[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]|{}]*"
+_TARGET: Final = re.compile(rb"/%b(?:%%[0-9A-Fa-f]{2}%b)*" % (_PLAIN, _PLAIN))
 _DOT_SEGMENT: Final = re.compile(rb"/(?:\.|%2e){1,2}(?:/|\?|$)", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(
     rb"(?:[A-Za-z0-9\-._~!$&'()*+;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
@@ -354,7 +355,7 @@ def _check_framing(reading: _Reading, version: str, rules: Rules) -> None:
 
 def _origin_form(target: bytes, host: bytes | None) -> bytes:
     """Give the path and query; an absolute target must name the host that Host names."""
-    if target[:7].lower() == b"http://":
+    if not target.startswith(b"/") and target[:7].lower() == b"http://":
         authority, slash, rest = target[7:].partition(b"/")
         if authority != host:
             raise _RefusedError(400, "The target and Host name different hosts.")
