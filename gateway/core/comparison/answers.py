@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from gateway.core.comparison.differences import compare, object_of
+from gateway.core.comparison.differences import RepeatedKeys, compare, object_of
 from gateway.core.comparison.records import match_records
 from gateway.core.comparison.words import Cause, Comparison, Difference, Kind, Scalar
 
@@ -124,7 +124,10 @@ def _open(left: dict[str, Any], right: dict[str, Any], rules: Rules, most: int) 
 
 
 def _rest(answer: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in answer.items() if key != "records"}
+    rest = {key: value for key, value in answer.items() if key != "records"}
+    if isinstance(answer, RepeatedKeys):
+        return RepeatedKeys(list(rest.items()), answer.repeated)
+    return rest
 
 
 def _by_number(records: Any) -> dict[str, dict[str, Any]]:

@@ -56,7 +56,6 @@ class Rule:
         ):
             raise ValueError(f"the rule for {self.path} decides nothing")
 
-
     @property
     def wording(self) -> str:
         """Say what was decided, in the words of the file."""

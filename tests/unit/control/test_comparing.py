@@ -1,0 +1,217 @@
+"""The comparison of one gateway: what comes in, what it says, what survives a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sqlite3
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.adapters.comparison_store import FILE_NAME, SqliteComparisons
+from gateway.control.comparing import KEPT_HOURS, WAITING, Bounds, Comparing
+from gateway.core.comparison import Cause, Kind, Rule, Rules
+from gateway.link import ShadowDiffered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOUR_US = 3_600_000_000
+MATCHED = 'syncgate_shadow_listings_total{result="matched"}'
+DIFFERED = 'syncgate_shadows_total{result="differed"}'
+
+
+class HandClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.us = 100 * HOUR_US
+
+    def now_us(self) -> int:
+        """The time."""
+        return self.us
+
+    wall_us = now_us
+
+
+def differed(old: dict[str, Any], new: dict[str, Any], *, agree: int = 0) -> ShadowDiffered:
+    """A pair of answers with one listing that differs so, and some that agree."""
+    same = [{"propertyNumber": f"s{i}", "digest": "d"} for i in range(agree)]
+    bodies = [
+        {"records": [*same, {"propertyNumber": "x", "digest": "1"}]},
+        {
+            "records": [
+                *same, {"propertyNumber": "x", "digest": "2", "shadowOfRow": old, "row": new}
+            ],
+            "dryRunMeans": "raise",
+        },
+    ]  # fmt: skip
+    encoded = [b64encode(json.dumps(body).encode()).decode() for body in bodies]
+    return ShadowDiffered(
+        worker=1, at_us=5, variant="new", sync_id="sync", path="/sync", statuses=(200, 200),
+        digests=("1", "2"), records=(agree + 1, agree + 1), bodies=(encoded[0], encoded[1]),
+        request_id="request",
+    )  # fmt: skip
+
+
+async def comparing(folder: Path, clock: HandClock, *rules: Rule) -> Comparing:
+    """One that has taken up what is in the folder."""
+    made = Comparing(
+        SqliteComparisons(folder), Bounds(Rules(rules), examples_per_field=3), clock=clock,
+        chance=random.Random(7),
+    )  # fmt: skip
+    await made.restore()
+    made.tick({}, "rollout-1")
+    return made
+
+
+async def settled(one: Comparing) -> None:
+    """Wait until nothing is being opened."""
+    while one._opening:
+        await asyncio.sleep(0.001)
+
+
+async def test_the_rate_counts_listings_and_says_how_sure_it_is(tmp_path: Path) -> None:
+    """Nine answers of 100 agree by digest, one differs in one of its 100 listings."""
+    one = await comparing(tmp_path, HandClock())
+    assert one.tick({}, "rollout-1") == ()
+    one.differed(differed({"priceYen": 1500}, {"priceYen": 1000}, agree=99))
+    await settled(one)
+    (figure,) = one.tick({MATCHED: 900.0, DIFFERED: 1.0}, "rollout-1")
+    assert (figure.metric, figure.value, figure.sample) == ("match_ratio", 0.999, 1000)
+    view = one.view()
+    assert view.rate == 0.999
+    assert 0.99 < view.lower_bound < 0.999
+    assert "99.9 % of 1,000 listings agree" in view.sentence
+    (difference,) = view.differences
+    assert (difference.field, difference.kind, difference.cause, difference.count) == (
+        "priceYen", Kind.VALUE, Cause.REAL, 1,
+    )  # fmt: skip
+    (example,) = difference.examples
+    assert (example.number, example.sync_id, example.request_id) == ("x", "sync", "request")
+    assert (example.difference.left, example.difference.right) == (1500, 1000)
+    assert view.means == {"raise": 1}
+    await one.close()
+
+
+async def test_what_was_not_opened_weighs_the_matching_down(tmp_path: Path) -> None:
+    """Of four answers that differ one was opened: a quarter of the matching ones counts with it."""
+    one = await comparing(tmp_path, HandClock())
+    one.differed(differed({"a": 1}, {"a": 2}, agree=9))
+    await settled(one)
+    one.tick({MATCHED: 400.0, DIFFERED: 4.0}, "rollout-1")
+    view = one.view()
+    assert (view.matched, view.compared) == (109, 110)
+    assert (view.answers_differed, view.answers_opened) == (4, 1)
+    await one.close()
+
+
+async def test_rules_added_later_score_the_history_again_even_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """A tolerance forgives what it covers and nothing else; rule and history survive."""
+    clock = HandClock()
+    one = await comparing(tmp_path, clock)
+    for right in (1001, 1900):
+        one.differed(differed({"priceYen": 1000}, {"priceYen": right}))
+    await settled(one)
+    one.tick({MATCHED: 8.0, DIFFERED: 2.0}, "rollout-1")
+    assert one.view().rate == 0.8
+    one.add_rule(Rule("priceYen", "rounded by design", tolerance=10), by="alice")
+    assert one.view().rate == 0.9
+    await one.close()
+
+    again = await comparing(tmp_path, clock)
+    view = again.view()
+    assert (view.rate, view.compared, view.rules[0].by) == (0.9, 10, "alice")
+    (difference,) = view.differences
+    assert (difference.count, difference.counts) == (1, True)
+    assert len(again.examples(before=None, limit=10)[0]) == 2
+    again.add_rule(Rule("priceYen", "personal", mask=True), by="alice")
+    assert {each.difference.left for each in again.examples(before=None, limit=9)[0]} == {"***"}
+    await again.close()
+    assert "1900" not in _rows(tmp_path)
+
+
+def _rows(folder: Path) -> str:
+    with sqlite3.connect(folder / FILE_NAME) as database:
+        kept = database.execute("select comparison from listings").fetchall()
+        return repr(kept + database.execute("select example from examples").fetchall())
+
+
+async def test_another_rollout_and_last_week_are_forgotten(tmp_path: Path) -> None:
+    """The rate is of this rollout and of the last seven days; rules are decisions and stay."""
+    clock = HandClock()
+    one = await comparing(tmp_path, clock)
+    one.add_rule(Rule("a", "why", ignore=True), by="bob")
+    one.tick({MATCHED: 10.0}, "rollout-1")
+    clock.us += KEPT_HOURS * HOUR_US
+    one.tick({MATCHED: 15.0}, "rollout-1")
+    assert one.view().compared == 5
+    assert one.tick({MATCHED: 15.0}, "rollout-2") == ()
+    assert one.view().compared == 0
+    assert [each.rule.path for each in one.view().rules] == ["a"]
+    await one.close()
+    again = await comparing(tmp_path, clock)
+    assert again.view().compared == 0
+    await again.close()
+
+
+async def test_examples_are_bounded_and_paged(tmp_path: Path) -> None:
+    """Three of a hundred are kept per field and cause; pages join without gap or repetition."""
+    one = await comparing(tmp_path, HandClock())
+    for batch in range(4):
+        for i in range(25):
+            one.differed(differed({"a": f"v{batch}"}, {"a": f"w{i}"}))
+        await settled(one)
+    one.differed(differed({"b": 1}, {}))
+    await settled(one)
+    everything, following = one.examples(before=None, limit=100)
+    assert (len(everything), following) == (4, None)
+    paged, before = [], None
+    while True:
+        page, before = one.examples(before=before, limit=2)
+        paged += page
+        if before is None:
+            break
+    assert paged == everything
+    assert one.view().differences[0].count == 100
+    await one.close()
+
+
+async def test_a_flood_is_dropped_and_a_broken_answer_is_counted(tmp_path: Path) -> None:
+    """Beyond the queue's bound nothing waits; what is no JSON or base64 is unreadable."""
+    one = await comparing(tmp_path, HandClock())
+    for _ in range(WAITING + 10):
+        one.differed(differed({"a": 1}, {"a": 2}))
+    assert one.overrun == 10
+    await settled(one)
+    broken = differed({}, {})
+    for bodies in (("!", "!"), (broken.bodies[0], b64encode(b"{").decode())):  # type: ignore[index]
+        one.differed(
+            ShadowDiffered(**{name: getattr(broken, name) for name in broken.__slots__}
+                           | {"bodies": bodies})
+        )  # fmt: skip
+    await settled(one)
+    one.tick({DIFFERED: 76.0}, "rollout-1")
+    found = {(each.field, each.cause): each.count for each in one.view().differences}
+    assert found == {("a", Cause.REAL): WAITING, ("answer", Cause.UNREADABLE): 2}
+    await one.close()
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, really", b""])
+async def test_a_file_that_is_none_is_said_and_hurts_nobody(tmp_path: Path, content: bytes) -> None:
+    """A foreign file is left as it is, the comparison goes on in memory; an empty one is filled."""
+    path = tmp_path / FILE_NAME
+    path.write_bytes(content * 100)
+    one = await comparing(tmp_path, HandClock())
+    one.tick({MATCHED: 7.0}, "rollout-1")
+    await asyncio.sleep(0)
+    assert one.view().compared == 7
+    await one.close()
+    assert bool(one.trouble) is bool(content)
+    if content:
+        assert path.read_bytes() == content * 100
