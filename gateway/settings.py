@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.errors import Fault, SettingsError
@@ -181,6 +189,11 @@ class Settings(BaseSettings):
     drain_timeout_ms: Milliseconds = Field(30_000, alias="GATEWAY_DRAIN_TIMEOUT")
     max_body_bytes: int = Field(16 * 1024 * 1024, alias="GATEWAY_MAX_BODY_BYTES", ge=1, le=2**31)
 
+    # TLS on the data port (both or none); one request in so many is logged (0: none).
+    tls_certificate: FilePath | None = Field(None, alias="GATEWAY_TLS_CERTIFICATE")
+    tls_key: FilePath | None = Field(None, alias="GATEWAY_TLS_KEY")
+    access_log_every: int = Field(0, alias="GATEWAY_ACCESS_LOG_EVERY", ge=0)
+
     # Watching.
     monitoring_enabled: bool = Field(True, alias="MONITORING_ENABLED")  # noqa: FBT003 - a default
     monitoring_interval_ms: Milliseconds = Field(60_000, alias="MONITORING_INTERVAL")
@@ -192,6 +205,12 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     log_file_path: Path | None = Field(None, alias="LOG_FILE_PATH")
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Settings:
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise ValueError("GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY belong together")
+        return self
 
 
 def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from tests.bench import contenders
+from tests.bench import comparison_speed, contenders, evidence_table
 from tests.bench.load import Reading, Workload, memory_of_idle_connections, run
 
 TARGETS = {
@@ -144,6 +144,10 @@ def main() -> int:
             )  # fmt: skip
             missed += not show(workload, readings)
         say(f"\n{missed} of the targets missed" if missed else "\nall targets met")
+    say("")
+    comparison_speed.main()
+    say("")
+    evidence_table.main()
     return 0
 
 
