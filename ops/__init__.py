@@ -1,0 +1,1 @@
+"""What operations need beside the programs: migrations and the dev stack."""

@@ -23,11 +23,6 @@ class Variant(Enum):
     BASELINE = "old"
     CANARY = "new"
 
-    @property
-    def other(self) -> Variant:
-        """The other of the two."""
-        return Variant.CANARY if self is Variant.BASELINE else Variant.BASELINE
-
 
 class Access(Enum):
     """Reads and writes move separately, each with a weight of its own."""
@@ -40,7 +35,7 @@ class Outcome(IntEnum):
     """What one request says about the system that served it.
 
     ERROR: no or malformed answer, deadline passed, 5xx, or a sync whose status is ``failed``.
-    REJECTED: the system answered 4xx; compared with the other system's share, never counted as an error.
+    REJECTED: the system answered 4xx; compared with the other system's share, never an error.
     IGNORED: says nothing about the system (our own 429 or 503, the client went away).
     """
 
