@@ -146,15 +146,11 @@ def data_plane(settings: Settings) -> DataPlaneSettings:
         drain_timeout_ms=settings.drain_timeout_ms,
         max_body_bytes=settings.max_body_bytes,
         access_log_every=settings.access_log_every,
-        tls_certificate=_path(settings.tls_certificate),
-        tls_key=_path(settings.tls_key),
+        tls_certificate=str(settings.tls_certificate) if settings.tls_certificate else None,
+        tls_key=str(settings.tls_key) if settings.tls_key else None,
         key_store="gateway.adapters.idempotency:SqliteKeys",
         key_store_path=str(settings.state_dir.resolve() / "idempotency.sqlite3"),
     )
-
-
-def _path(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())
 
 
 def read_comparison(path: Path) -> Bounds:
