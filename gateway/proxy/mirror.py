@@ -142,10 +142,14 @@ class Mirror:
     def differed(self, difference: ShadowDiffered) -> None:
         """Hand a difference on, unless there were too many of late."""
         if self.handed_on >= _HANDED_ON_PER_TICK:
-            self._drop("difference_not_opened")
+            self.not_handed_on()
             return
         self.handed_on += 1
         self.on_difference(difference)
+
+    def not_handed_on(self) -> None:
+        """Count a difference that nobody will look into."""
+        self._drop("difference_not_opened")
 
     def tick(self, now_us: int) -> None:
         """Do what is done a few times a second."""

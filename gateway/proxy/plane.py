@@ -145,7 +145,7 @@ class Plane:
         self.in_flight = 0
         self.refused: dict[str, int] = {}
         self.draining = False
-        self.drained = 0
+        self._finished_before = 0
         self.retry_budget = 0
         self.mark = b""
         self.on_outcome: Callable[[str, int], None] = lambda _name, _outcome: None
@@ -277,6 +277,20 @@ class Plane:
         if low == 0:
             self._id_block = b"%b%09x" % (self._id_prefix, number >> _LOW_BITS)
         return self._id_block + _LOW_DIGITS[low]
+
+    def begin_draining(self) -> None:
+        """Be ready no more; from here on every answer asks its client to go."""
+        if not self.draining:
+            self.draining = True
+            self._finished_before = self._finished()
+
+    @property
+    def drained(self) -> int:
+        """How many requests came to an end since draining began."""
+        return self._finished() - self._finished_before if self.draining else 0
+
+    def _finished(self) -> int:
+        return sum(sum(side.counts) for side in self.sides)
 
     def refuse(self, reason: str) -> None:
         """Count something the gateway itself said no to."""

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 _LINGER_US: Final = 1_000_000
 _FLUSH_US: Final = 5_000_000
+_TOLD: Final = 32
+"""How many connections beyond the bound are told so; the rest is reset, to keep descriptors."""
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
@@ -83,7 +85,10 @@ class ClientConnection(Intake):
             or 0 < settings.connections_per_address < count
         ):
             plane.refuse("connections")
-            self._refuse(Refusal(503, "Too many connections."))
+            if 0 < settings.connections < len(plane.connections) - _TOLD:
+                self._reset()
+            else:
+                self._refuse(Refusal(503, "Too many connections."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave nothing behind."""

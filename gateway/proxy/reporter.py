@@ -123,6 +123,8 @@ class Reporter(asyncio.Protocol):
         """Hand on two answers that differ, if the parent keeps reading."""
         if self._flowing():
             self.send(difference)
+        else:
+            self.plane.mirror.not_handed_on()
 
     def tick(self) -> None:
         """Report the last second when it is over."""

@@ -20,9 +20,11 @@ import ctypes
 import gc
 import importlib
 import os
+import resource
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -43,6 +45,8 @@ SETTINGS_VARIABLE: Final = "SYNCGATE_WORKER"
 _TICK_S: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
 _PARENT_GONE: Final = 3
+_KEPT_DESCRIPTORS: Final = 64
+_FEWEST_CONNECTIONS: Final = 64
 _GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 
@@ -62,7 +66,7 @@ class DataServer(uvicorn.Server):
         del frame
         if sig == signal.SIGINT:
             return
-        self.plane.draining = True
+        self.plane.begin_draining()
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -76,7 +80,7 @@ class DataServer(uvicorn.Server):
 
 async def drain(plane: Plane) -> None:
     """Wait until the last connection is closed, at most as long as the settings allow."""
-    plane.draining = True
+    plane.begin_draining()
     loop = asyncio.get_running_loop()
     started = loop.time()
     give_up = started + plane.settings.drain_timeout_ms / 1000
@@ -137,6 +141,7 @@ async def _serve(
 def run_worker(settings: DataPlaneSettings, *, number: int, listen_fd: int, link_fd: int) -> int:
     """Serve until told to leave; return the exit code."""
     _die_with_parent()
+    settings = replace(settings, connections=_room(settings))
     listener = socket.socket(fileno=listen_fd)
     link = socket.socket(fileno=link_fd)
     link.settimeout(0)
@@ -154,6 +159,19 @@ def _key_store(named: str, path: str) -> KeyStore:
     module, _, name = named.partition(":")
     made: KeyStore = getattr(importlib.import_module(module), name)(Path(path))
     return made
+
+
+def _room(settings: DataPlaneSettings) -> int:
+    """Take all descriptors the system allows; refuse clients before there are none left.
+
+    A worker without descriptors cannot even say no. Upstream connections, the mirror's and a few
+    files have theirs kept free; the admin port is in another process.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    kept = 2 * (settings.upstream_connections + settings.mirror_in_flight) + _KEPT_DESCRIPTORS
+    allowed = max(_FEWEST_CONNECTIONS, hard - kept)
+    return min(settings.connections or allowed, allowed)
 
 
 def _loop_factory() -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ class Fleet:
     settings: DataPlaneSettings
     routing: Routing
     workers: list[WorkerProcess] = field(default_factory=list)
+    descriptors: int | None = None
     started: int = 0
 
     @property
@@ -76,9 +78,16 @@ class Fleet:
         """Start one more worker and wait until it listens."""
         ours, theirs = socket.socketpair()
         fds = (self.listener.fileno(), theirs.fileno())
+        most = self.descriptors
+
+        def limit() -> None:
+            if most is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway.proxy.worker", str(self.started), *map(str, fds),
-            pass_fds=fds, cwd=ROOT,
+            sys.executable, "-m", "gateway.proxy.worker", str(self.started),
+            *map(str, fds),
+            pass_fds=fds, cwd=ROOT, preexec_fn=limit,
             env={**os.environ, SETTINGS_VARIABLE: self.settings.to_json()},
         )  # fmt: skip
         self.started += 1
@@ -99,10 +108,12 @@ class Fleet:
 
 
 @contextlib.asynccontextmanager
-async def fleet(settings: DataPlaneSettings, routing: Routing) -> AsyncIterator[Fleet]:
+async def fleet(
+    settings: DataPlaneSettings, routing: Routing, *, descriptors: int | None = None
+) -> AsyncIterator[Fleet]:
     """Own a listening socket; whatever was started on it ends with the test."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    made = Fleet(listener, settings, routing)
+    made = Fleet(listener, settings, routing, descriptors=descriptors)
     try:
         yield made
     finally:

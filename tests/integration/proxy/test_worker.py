@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.model import Outcome
-from gateway.link import BreakerChanged, Hello, Outcomes, Report, ShadowDiffered
+from gateway.link import BreakerChanged, Drained, Hello, Outcomes, Report, ShadowDiffered
 from tests.support.dataplane import (
     OK,
     UNREACHABLE,
@@ -176,6 +177,49 @@ async def test_draining_finishes_what_is_under_way() -> None:
         assert (answered.status, answered.headers["connection"]) == (200, "close")
         async with asyncio.timeout(10):
             assert await worker.process.wait() == 0
+        (last,) = await worker.until(Drained)
+        assert last.finished == 1
+
+
+async def test_a_worker_short_of_descriptors_still_answers() -> None:
+    """Beyond what it has room for it says 503 or hangs up, and recovers when others leave."""
+    async with (
+        RecordingUpstream() as old,
+        fleet(
+            unlimited(old.url, UNREACHABLE, upstream_connections=16, mirror_in_flight=4),
+            routing(),
+            descriptors=256,
+        ) as workers,
+    ):
+        await workers.start()
+        held = []
+        for _ in range(300):
+            with contextlib.suppress(ConnectionError):
+                held.append(await client(workers).connect())
+        for _, writer in held:
+            writer.write(b"GET /health HTTP/1.1\r\nHost: g\r\n\r\n")
+        answers = []
+        for reader, _ in held:
+            try:
+                answers.append(split_answer(await reader.read(4096)).status)
+            except ConnectionError:
+                answers.append(0)
+        assert set(answers) <= {200, 503, 0}
+        assert answers.count(200) == 256 - 2 * 20 - 64
+        assert answers.count(503) > 0
+        for _, writer in held:
+            writer.transport.abort()
+        async with asyncio.timeout(10):
+            while await _status(client(workers)) != 200:
+                await asyncio.sleep(0.02)
+
+
+async def _status(gateway: DataPlane) -> int:
+    """The status of one request; 0 when the gateway hung up."""
+    try:
+        return (await gateway.ask()).status
+    except ConnectionError:
+        return 0
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
