@@ -62,7 +62,7 @@ WAITING: Final = 64
 MOST_RULES: Final = 500
 _EXAMPLES_SHOWN: Final = 3
 _MATCHED: Final = 'syncgate_shadow_listings_total{result="matched"}'
-_DIFFERED: Final = 'syncgate_shadows_total{result="differed"}'
+_NOT_HANDED_ON: Final = 'syncgate_shadows_dropped_total{reason="difference_not_opened"}'
 
 _log = structlog.get_logger("comparing")
 
@@ -121,6 +121,7 @@ class Comparing:
         """Open two answers that differ, unless too many are waiting."""
         if len(self._opening) >= WAITING:
             self.overrun += 1
+            self._hour(self._clock.now_us()).answers += 1
             return
         task = asyncio.create_task(self._open(found))
         self._opening.add(task)
@@ -135,6 +136,7 @@ class Comparing:
     def _keep(self, found: ShadowDiffered, opened: Opened) -> None:
         history, now_us = self._history, self._clock.now_us()
         hour = self._hour(now_us)
+        hour.answers += 1
         hour.opened += 1
         hour.opened_matched += opened.matched
         differed_before = sum(each.opened_differed for each in history.hours.values())
@@ -180,7 +182,7 @@ class Comparing:
         now_us = self._clock.now_us()
         if era != self._history.era:
             self._forget(era)
-        matched, answers = totals.get(_MATCHED, 0.0), totals.get(_DIFFERED, 0.0)
+        matched, answers = totals.get(_MATCHED, 0.0), totals.get(_NOT_HANDED_ON, 0.0)
         more = (max(0, int(matched - self._heard[0])), max(0, int(answers - self._heard[1])))
         self._heard = (matched, answers)
         if any(more):
@@ -339,13 +341,14 @@ def score(history: History, rules: Rules) -> tuple[MatchRate, tuple[DifferenceCo
     answers = sum(hour.answers for hour in hours)
     opened = sum(hour.opened for hour in hours)
     differed = sum(hour.opened_differed for hour in hours)
-    share = min(1.0, opened / answers) if answers else 1.0
+    # Answers that differ of which not one was opened: each is at least one listing that differs.
+    share, blind = (opened / answers, 0) if opened else (1.0, answers)
     matched = int(share * sum(hour.matched for hour in hours))
     matched += sum(hour.opened_matched for hour in hours)
     kept = list(history.listings.values())
     agreeing = sum(agrees(comparison, rules) for comparison in kept)
     scale = differed / len(kept) if kept else 0.0
-    rate = MatchRate(matched + int(agreeing * scale), matched + differed)
+    rate = MatchRate(matched + int(agreeing * scale), matched + differed + blind)
     return rate, _counted(kept, scale, rules, history.examples.values())
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HOUR_US = 3_600_000_000
 MATCHED = 'syncgate_shadow_listings_total{result="matched"}'
-DIFFERED = 'syncgate_shadows_total{result="differed"}'
+DROPPED = 'syncgate_shadows_dropped_total{reason="difference_not_opened"}'
 
 
 class HandClock:
@@ -80,7 +80,7 @@ async def test_the_rate_counts_listings_and_says_how_sure_it_is(tmp_path: Path) 
     assert one.tick({}, "rollout-1") == ()
     one.differed(differed({"priceYen": 1500}, {"priceYen": 1000}, agree=99))
     await settled(one)
-    (figure,) = one.tick({MATCHED: 900.0, DIFFERED: 1.0}, "rollout-1")
+    (figure,) = one.tick({MATCHED: 900.0}, "rollout-1")
     assert (figure.metric, figure.value, figure.sample) == ("match_ratio", 0.999, 1000)
     view = one.view()
     assert view.rate == 0.999
@@ -102,10 +102,18 @@ async def test_what_was_not_opened_weighs_the_matching_down(tmp_path: Path) -> N
     one = await comparing(tmp_path, HandClock())
     one.differed(differed({"a": 1}, {"a": 2}, agree=9))
     await settled(one)
-    one.tick({MATCHED: 400.0, DIFFERED: 4.0}, "rollout-1")
+    one.tick({MATCHED: 400.0, DROPPED: 3.0}, "rollout-1")
     view = one.view()
     assert (view.matched, view.compared) == (109, 110)
     assert (view.answers_differed, view.answers_opened) == (4, 1)
+    await one.close()
+
+
+async def test_differences_nobody_could_open_still_count(tmp_path: Path) -> None:
+    """Each is at least one listing that differs, and the matching ones are not lost."""
+    one = await comparing(tmp_path, HandClock())
+    one.tick({MATCHED: 98.0, DROPPED: 2.0}, "rollout-1")
+    assert (one.view().matched, one.view().compared) == (98, 100)
     await one.close()
 
 
@@ -118,7 +126,7 @@ async def test_rules_added_later_score_the_history_again_even_after_a_restart(
     for right in (1001, 1900):
         one.differed(differed({"priceYen": 1000}, {"priceYen": right}))
     await settled(one)
-    one.tick({MATCHED: 8.0, DIFFERED: 2.0}, "rollout-1")
+    one.tick({MATCHED: 8.0}, "rollout-1")
     assert one.view().rate == 0.8
     one.add_rule(Rule("priceYen", "rounded by design", tolerance=10), by="alice")
     assert one.view().rate == 0.9
@@ -196,7 +204,7 @@ async def test_a_flood_is_dropped_and_a_broken_answer_is_counted(tmp_path: Path)
                            | {"bodies": bodies})
         )  # fmt: skip
     await settled(one)
-    one.tick({DIFFERED: 76.0}, "rollout-1")
+    one.tick({}, "rollout-1")
     found = {(each.field, each.cause): each.count for each in one.view().differences}
     assert found == {("a", Cause.REAL): WAITING, ("answer", Cause.UNREADABLE): 2}
     await one.close()
