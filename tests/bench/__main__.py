@@ -35,8 +35,8 @@ P50_ALLOWANCE_US = 30
 PROFILE = """What a profile of the worker shows (py-spy, November 2026): of a small GET about 47 % is
 write(2), 20 % epoll, a quarter Python; of a mirrored 60 KB POST 44 % is writev(2), 12 % epoll, 9 %
 read(2), 9 % copying what was read into a bytes object, a fifth Python. What nginx does not pay is
-Python and that copy. Ratios move by a fifth with whatever else the machine does: look at several
-runs."""
+Python and that copy. Ratios move by a fifth with what else the machine does: look at several runs.
+"""
 
 
 def say(text: str, *, end: str = "\n") -> None:
