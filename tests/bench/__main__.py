@@ -32,7 +32,7 @@ TITLES = {
     "W4": "small GET, no two heads alike",
 }
 P50_ALLOWANCE_US = 30
-PROFILE = """What a profile of the worker shows (py-spy, November 2026): of a small GET about 47 % is
+PROFILE = """What a profile of the worker shows (py-spy, Nov 2026): of a small GET about 47 % is
 write(2), 20 % epoll, a quarter Python; of a mirrored 60 KB POST 44 % is writev(2), 12 % epoll, 9 %
 read(2), 9 % copying what was read into a bytes object, a fifth Python. What nginx does not pay is
 Python and that copy. Ratios move by a fifth with what else the machine does: look at several runs.
