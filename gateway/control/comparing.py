@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 HOUR_US: Final = 3600 * SECOND_US
 KEPT_HOURS: Final = 7 * 24
 KEPT_LISTINGS: Final = 5_000
+SETTLING_US: Final = 2 * SECOND_US
+"""Counts come with the second's report: so long after a start they may be of the time before."""
 WAITING: Final = 64
 MOST_RULES: Final = 500
 _EXAMPLES_SHOWN: Final = 3
@@ -99,6 +101,7 @@ class Comparing:
         self._history = History()
         self._changes = Changes()
         self._heard = (0.0, 0.0)
+        self._settled_us = 0
         self._rules = bounds.rules
         self._scored: tuple[MatchRate, tuple[DifferenceCount, ...]] | None = None
         self.trouble = ""
@@ -130,8 +133,10 @@ class Comparing:
     async def _open(self, found: ShadowDiffered) -> None:
         rules, most = self._rules, self._bounds.differences_per_listing
         loop = asyncio.get_running_loop()
+        history = self._history
         opened = await loop.run_in_executor(self._thread, _opened, found, rules, most)
-        self._keep(found, opened)
+        if history is self._history:  # else it was of another rollout
+            self._keep(found, opened)
 
     def _keep(self, found: ShadowDiffered, opened: Opened) -> None:
         history, now_us = self._history, self._clock.now_us()
@@ -185,7 +190,7 @@ class Comparing:
         matched, answers = totals.get(_MATCHED, 0.0), totals.get(_NOT_HANDED_ON, 0.0)
         more = (max(0, int(matched - self._heard[0])), max(0, int(answers - self._heard[1])))
         self._heard = (matched, answers)
-        if any(more):
+        if any(more) and now_us >= self._settled_us:
             hour = self._hour(now_us)
             hour.matched += more[0]
             hour.answers += more[1]
@@ -223,6 +228,7 @@ class Comparing:
         next_id = self._history.next_id
         self._history = History(era=era, rules=rules, next_id=next_id)
         self._changes = Changes(forget=True, rules=True)
+        self._settled_us = self._clock.now_us() + SETTLING_US
         self._scored = None
 
     # --- what people see and decide -----------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.adapters.comparison_store import FILE_NAME, SqliteComparisons
-from gateway.control.comparing import KEPT_HOURS, WAITING, Bounds, Comparing
+from gateway.control.comparing import KEPT_HOURS, SETTLING_US, WAITING, Bounds, Comparing
 from gateway.core.comparison import Cause, Kind, Rule, Rules
 from gateway.link import ShadowDiffered
 
@@ -65,6 +65,7 @@ async def comparing(folder: Path, clock: HandClock, *rules: Rule) -> Comparing:
     )  # fmt: skip
     await made.restore()
     made.tick({}, "rollout-1")
+    clock.us += SETTLING_US
     return made
 
 
@@ -160,6 +161,7 @@ async def test_another_rollout_and_last_week_are_forgotten(tmp_path: Path) -> No
     one.tick({MATCHED: 15.0}, "rollout-1")
     assert one.view().compared == 5
     assert one.tick({MATCHED: 15.0}, "rollout-2") == ()
+    assert one.tick({MATCHED: 18.0}, "rollout-2") == ()  # told late
     assert one.view().compared == 0
     assert [each.rule.path for each in one.view().rules] == ["a"]
     await one.close()
