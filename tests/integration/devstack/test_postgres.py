@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import psycopg
@@ -38,3 +40,19 @@ def test_every_postgresql_on_this_machine_can_serve(path, tmp_path):
     server.stop()
     assert not Path(data).exists()
     assert server.process.exit_code == 0
+
+
+def test_what_was_committed_survives_a_crash(tmp_path):
+    """A killed backend takes the server down and up again, and no committed row with it."""
+    server = postgres.start_own(postgres.find_installation(), log=tmp_path / "log")
+    try:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("create table t (a int)")
+            for number in range(50):
+                connection.execute("insert into t values (%s)", (number,))
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+        server.process.wait_until(lambda: postgres._answers(server.url))
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("select count(*) from t").fetchone() == (50,)
+    finally:
+        server.stop()
