@@ -190,6 +190,8 @@ class _Endpoints:
 
     async def _status_of(self, workspace_id: str, sync_id: UUID) -> Response:
         running = self._service.running.get(sync_id)
+        if running is None:
+            await self._service.settle_history()
         run = None if running else await self._store.find_run(workspace_id, sync_id)
         if running is None and run is None:
             return problem(
@@ -208,6 +210,7 @@ class _Endpoints:
         workspace_id = read_workspace(request.headers, self._workspace)
         limit = read_limit(request.query_params.get("limit"), default=20)
         before = read_moment(request.query_params.get("before"), "before")
+        await self._service.settle_history()
         runs = await self._store.runs(workspace_id, limit=limit, before=before)
         bodies = [run_body(run) for run in runs]
         full = len(bodies) == limit

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 HISTORY_ERRORS: Final = 100
 TIMINGS_KEPT: Final = 10
 WORKSPACES_KEPT: Final = 1000
+RUNS_OWED: Final = 1000
 NOT_ATTEMPTED: Final = RecordError("not_attempted", "the store had failed before this listing")
 
 _log = structlog.get_logger("listings.sync")
@@ -160,6 +161,7 @@ class SyncService:
         self.running: dict[UUID, Running] = {}
         self.counts = SyncCounts()
         self.last_run: dict[str, SyncRun] = {}
+        self._owed: dict[UUID, SyncRun] = {}
 
     async def run(self, request: SyncRequest) -> SyncAnswer:
         """Do one sync; raises SyncConflict (refused as things stand) or SyncFailed."""
@@ -192,6 +194,15 @@ class SyncService:
         for running in chosen:
             running.stop = True
         return tuple(running.sync_id for running in chosen)
+
+    async def settle_history(self) -> None:
+        """Write the runs that the store did not take when they ended; raises as the store does.
+
+        Without this a run that lost its store would stand in the history as running for ever.
+        """
+        for run in tuple(self._owed.values()):
+            await self._store.record_run(run)
+            self._owed.pop(run.sync_id, None)
 
     @contextmanager
     def _under_way(self, request: SyncRequest) -> Iterator[Running]:
@@ -289,8 +300,9 @@ class SyncService:
 
     async def _remember(self, run: SyncRun) -> None:
         self._count(run)
+        self._owe(run)
         try:
-            await self._store.record_run(run)
+            await self.settle_history()
         except ListingsError as exc:
             # The listings are stored; an answer that says so is worth more than the history's row.
             _log.error("history_not_written", sync_id=str(run.sync_id), error=str(exc))
@@ -319,8 +331,14 @@ class SyncService:
             errors=(("", RecordError("sync_failed", str(cause))),),
         )
         self._count(run)
+        self._owe(run)
         with suppress(ListingsError):
-            await self._store.record_run(run)
+            await self.settle_history()
+
+    def _owe(self, run: SyncRun) -> None:
+        if len(self._owed) >= RUNS_OWED:
+            del self._owed[next(iter(self._owed))]  # a store that is away for days costs no memory
+        self._owed[run.sync_id] = run
 
     def _count(self, run: SyncRun) -> None:
         if len(self.last_run) >= WORKSPACES_KEPT:

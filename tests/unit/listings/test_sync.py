@@ -278,6 +278,25 @@ async def test_a_history_that_cannot_be_opened_stores_nothing() -> None:
         assert store.rows == {}
 
 
+async def test_a_run_that_lost_its_store_is_not_running_for_ever() -> None:
+    """What the history could not be told at the end, it is told when the store is back."""
+    async with service(feed=many(2)) as it:
+
+        def lose_the_store() -> None:
+            it.store.failure, it.store.fail_at = StoreUnavailable("gone"), -1
+
+        it.store.before_upsert = lose_the_store
+        answer = await it.sync(mode="full")
+        assert answer.json()["syncStatus"] == "failed"
+        sync_id = answer.json()["syncId"]
+        assert [run.status.value for run in it.store.history.values()] == ["running"]
+        it.store.failure = None
+        status = (await it.client.get(f"{SYNC}/status", params={"syncId": sync_id})).json()
+        assert status["status"] == "failed"
+        runs = (await it.client.get(f"{SYNC}/history")).json()["runs"]
+        assert [run["status"] for run in runs] == ["failed"]
+
+
 async def test_a_feed_that_cannot_be_read() -> None:
     """The source's own words reach the client."""
     async with service() as it:
