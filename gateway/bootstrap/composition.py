@@ -1,0 +1,175 @@
+"""Every class of the parent process, made and joined in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from gateway.adapters import prometheus
+from gateway.adapters.clock import SystemClock
+from gateway.adapters.comparison_store import SqliteComparisons
+from gateway.adapters.http_probe import HttpProbe
+from gateway.adapters.notify.log import LogNotifier
+from gateway.adapters.notify.webhook import WebhookNotifier
+from gateway.adapters.sqlite_store import SqliteStore
+from gateway.admin.api import create_app
+from gateway.bootstrap.files import read_comparison, read_policy
+from gateway.bootstrap.workers import worker_environment
+from gateway.control import records
+from gateway.control.actions import Actions
+from gateway.control.comparing import Comparing
+from gateway.control.controller import Controller
+from gateway.control.dispatcher import Dispatcher
+from gateway.control.journal import Journal
+from gateway.control.lease import SoleLease
+from gateway.control.listener import listen
+from gateway.control.measurements import Measurements
+from gateway.control.proving import Proving
+from gateway.control.snapshots import Snapshots
+from gateway.control.workers import WorkerPool
+from gateway.core import rollout
+from gateway.core.model import Variant
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from starlette.applications import Starlette
+
+    from gateway.ports import Clock, Notifier
+    from gateway.settings import Settings
+
+_ADMIN_GRACE_S: Final = 2
+_SALT_BYTES: Final = 16
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Everything of one running gateway, joined and not yet started."""
+
+    settings: Settings
+    clock: Clock
+    store: SqliteStore
+    data: socket.socket
+    admin: socket.socket
+    workers: WorkerPool
+    controller: Controller
+    probe: HttpProbe
+    dispatcher: Dispatcher
+    actions: Actions
+    proving: Proving
+    comparing: Comparing
+    server: uvicorn.Server
+
+
+class _AdminServer(uvicorn.Server):
+    """uvicorn that leaves the process's signals alone: they belong to the parent."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
+    """Join everything; nothing serves yet. Raises what stands in the way."""
+    bounds = read_comparison(settings.policy_path)
+    store = SqliteStore(settings.state_dir)
+    try:
+        data = listen(settings.host, settings.port, setting="GATEWAY_PORT")
+        admin = listen(settings.admin_host, settings.admin_port, setting="GATEWAY_ADMIN_PORT")
+        stored = await store.load()
+        state = records.stored_state(stored, plan) if stored else None
+    except BaseException:
+        await store.close()
+        raise
+    clock = SystemClock(not_before_us=(state.judged_at_us or 0) if state else 0)
+    workers = _workers(settings, data)
+    probe = HttpProbe(
+        {Variant.BASELINE: settings.old_url, Variant.CANARY: settings.new_url},
+        clock=clock,
+        deadline_s=settings.probe_timeout_ms / 1_000,
+    )
+    dispatcher = Dispatcher(_channels(settings))
+    actions = Actions(probe=probe, dispatcher=dispatcher, clock=clock)
+    proving = Proving(probe, clock)
+    comparing = Comparing(SqliteComparisons(settings.state_dir), bounds, clock=clock)
+    controller = Controller(
+        rollout.begin(plan, state),
+        journal=Journal(store, version=stored.version if stored else 0),
+        lease=SoleLease(),
+        clock=clock,
+        workers=workers,
+        snapshots=Snapshots(workers=settings.workers),
+        measurements=Measurements(),
+        carry_out=actions.carry_out,
+        notify=dispatcher.tell,
+        render=prometheus.render,
+        read_policy=lambda: read_policy(settings.policy_path),
+        fresh_salt=lambda: secrets.token_hex(_SALT_BYTES),
+        proving=proving,
+        comparing=comparing,
+    )
+    actions.tell = controller.tell
+    app = create_app(controller, clock, tokens=settings.admin_tokens, version=_version())
+    server = _admin_server(app)
+    return Gateway(
+        settings=settings,
+        clock=clock,
+        store=store,
+        data=data,
+        admin=admin,
+        workers=workers,
+        controller=controller,
+        probe=probe,
+        dispatcher=dispatcher,
+        actions=actions,
+        proving=proving,
+        comparing=comparing,
+        server=server,
+    )
+
+
+def _workers(settings: Settings, data: socket.socket) -> WorkerPool:
+    return WorkerPool(
+        data,
+        workers=settings.workers,
+        command=(sys.executable, "-m", "gateway.proxy.worker"),
+        environment=worker_environment(settings),
+        drain_timeout_s=settings.drain_timeout_ms / 1_000,
+    )
+
+
+def _admin_server(app: Starlette) -> _AdminServer:
+    return _AdminServer(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            proxy_headers=False,
+            timeout_graceful_shutdown=_ADMIN_GRACE_S,
+        )
+    )
+
+
+def _channels(settings: Settings) -> list[Notifier]:
+    channels: list[Notifier] = [LogNotifier()]
+    if settings.alert_webhook_url is not None:
+        channels.append(WebhookNotifier(settings.alert_webhook_url.get_secret_value()))
+    return channels
+
+
+def _version() -> str:
+    try:
+        return version("syncgate")
+    except PackageNotFoundError:
+        return "0"

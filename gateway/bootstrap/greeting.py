@@ -1,0 +1,45 @@
+"""The ready block: what an operator needs to see the moment the gateway serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.control.listener import url_of
+from gateway.core import rollout
+
+if TYPE_CHECKING:
+    from gateway.bootstrap.composition import Gateway
+
+
+def ready_block(gateway: Gateway) -> str:
+    """Say where it listens, where the rollout stands and what is missing."""
+    view = gateway.controller.view()
+    state, plan = view.state, view.plan
+    phase = "not started" if state.phase is None else plan.phases[state.phase].title
+    route = rollout.route(state, plan)
+    mirror = (
+        f"{route.mirror_rate:.0%} to {route.mirror_to}" + (" as dry runs" * route.mirror_dry)
+        if route.mirror_to and route.mirror_rate > 0
+        else "nothing"
+    )
+    writes, reads = state.write_bp / 100, state.read_bp / 100
+    weight = f"{writes:g} %" if writes == reads else f"writes {writes:g} %, reads {reads:g} %"
+    settings = gateway.settings
+    lines = [
+        "syncgate is ready",
+        f"  data     {url_of(gateway.data)}",
+        f"  admin    {url_of(gateway.admin)}",
+        f"  old      {settings.old_url}",
+        f"  new      {settings.new_url}",
+        f"  phase    {phase} ({state.status.value})",
+        f"  weight   {weight} to new",
+        f"  mirrors  {mirror}",
+        f"  policy   {plan.name} ({settings.policy_path})",
+        f"  store    {settings.state_dir.resolve()}",
+        f"  workers  {len(view.workers)}",
+    ]
+    if settings.redis_url is not None:
+        lines.append("  note     REDIS_URL is not used: this gateway stands alone")
+    if not settings.admin_tokens:
+        lines.append("  note     no GATEWAY_ADMIN_TOKENS: the admin port answers reads only")
+    return "\n".join(lines)

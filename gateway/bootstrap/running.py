@@ -1,0 +1,153 @@
+"""
+From start to end: ports bound, state read, workers up, loops and admin port running; then back.
+
+Whatever is wrong is said before anything serves. Stopping goes the other way round: readiness off,
+workers drained, then loops, admin port and store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import uvloop
+
+from gateway.adapters.logs import configure_logs
+from gateway.bootstrap.composition import Gateway, build
+from gateway.bootstrap.files import read_policy
+from gateway.bootstrap.greeting import ready_block
+from gateway.control import watching
+from gateway.control.resources import Resources
+from gateway.core.model import Variant
+from gateway.errors import SyncgateError
+from gateway.ports import Actor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.control.controller import Controller
+    from gateway.core import rollout
+    from gateway.settings import Settings
+
+READINESS_PAUSE_S: Final = 0.5
+"""Between readiness off and the end of accepting: time for a load balancer to look away."""
+_SIGNAL_ACTOR: Final = Actor("signal")
+
+_log = structlog.get_logger("gateway")
+
+
+def serve(settings: Settings, plan: rollout.Plan | None = None) -> int:
+    """Run a gateway until it is told to stop; return the exit code.
+
+    `plan` is the policy if the caller has read it already.
+    """
+    configure_logs(level=settings.log_level, path=settings.log_file_path)
+    try:
+        plan = plan or read_policy(settings.policy_path)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings, plan))
+    except SyncgateError as error:
+        print(f"syncgate: {error}", file=sys.stderr, flush=True)  # noqa: T201 - for people
+        return error.exit_code
+
+
+async def _serve(settings: Settings, plan: rollout.Plan) -> int:
+    gateway = await build(settings, plan)
+    stop = asyncio.Event()
+    reload = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    try:
+        return await run(gateway, stop=stop, reload=reload)
+    finally:
+        await gateway.store.close()
+
+
+async def run(gateway: Gateway, *, stop: asyncio.Event, reload: asyncio.Event) -> int:
+    """Start everything, serve until `stop`, and take it down in order."""
+    await gateway.controller.restore()
+    await gateway.workers.start()
+    loops = [
+        asyncio.create_task(
+            watching.endure(loop, tell=gateway.dispatcher.tell, clock=gateway.clock)
+        )
+        for loop in _loops(gateway, reload)
+    ]
+    admin = asyncio.create_task(gateway.server.serve(sockets=[gateway.admin]))
+    stopping = asyncio.create_task(stop.wait())
+    print(ready_block(gateway), flush=True)  # noqa: T201 - the one thing people wait for
+    done, _ = await asyncio.wait({stopping, admin, *loops}, return_when=asyncio.FIRST_COMPLETED)
+    failed = [task for task in done if task is not stopping]
+    for task in failed:
+        _log.critical("control_stopped", exc_info=task.exception())
+    await _take_down(gateway, loops, admin)
+    stopping.cancel()
+    return 1 if failed else 0
+
+
+def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
+    settings, controller, clock = gateway.settings, gateway.controller, gateway.clock
+    probe_every_s = settings.probe_interval_ms / 1_000
+    poll_every_s = settings.monitoring_interval_ms / 1_000
+    resources = Resources(
+        disk=settings.state_dir, network_capacity_mbit=settings.network_capacity_mbit
+    )
+    yield partial(watching.follow_workers, controller, gateway.workers)
+    yield partial(watching.tick, controller)
+    yield gateway.dispatcher.run
+    yield gateway.proving.run
+    yield partial(_reload_on_request, controller, reload)
+    for variant in Variant:
+        yield partial(
+            watching.probe_health, controller, gateway.probe, variant, every_s=probe_every_s
+        )
+    if settings.monitoring_enabled:
+        yield partial(watching.sample_resources, controller, resources, clock=clock)
+        for variant in Variant:
+            yield partial(
+                watching.poll_metrics,
+                controller,
+                gateway.probe,
+                variant,
+                clock=clock,
+                every_s=poll_every_s,
+            )
+
+
+async def _reload_on_request(controller: Controller, reload: asyncio.Event) -> None:
+    """SIGHUP: read the policy again and, if it is good, replace the workers."""
+    while True:
+        await reload.wait()
+        reload.clear()
+        try:
+            await controller.reload_policy(by=_SIGNAL_ACTOR, reason="SIGHUP")
+            await controller.roll_workers(by=_SIGNAL_ACTOR, reason="SIGHUP")
+        except SyncgateError as error:
+            _log.error("reload_refused", reason=str(error))
+
+
+async def _take_down(
+    gateway: Gateway, loops: list[asyncio.Task[None]], admin: asyncio.Task[None]
+) -> None:
+    """Readiness off, requests finished, then everything else; nothing accepted is lost."""
+    _log.info("stopping")
+    await gateway.workers.expect_the_end()
+    gateway.controller.drain()
+    await asyncio.sleep(READINESS_PAUSE_S)
+    await gateway.workers.drain()
+    await gateway.actions.finish(within_s=1.0)
+    for task in loops:
+        task.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
+    gateway.controller.end()
+    await gateway.comparing.close()
+    gateway.server.should_exit = True
+    await asyncio.gather(admin, return_exceptions=True)
+    await gateway.probe.close()
+    _log.info("stopped")
