@@ -345,7 +345,10 @@ class Controller:
     async def tick(self) -> None:
         """Look once, whatever happened, and store what could not be stored before."""
         era = self._turns.engine.state.salt
-        self.sampled(self._comparing.tick(self._snapshots.totals(), era))
+        totals = self._snapshots.totals()
+        self.sampled(self._comparing.tick(totals, era))
+        if self._proving.counted(totals):
+            await self._mirror_changed("mirror.unproven", self._mirror_off() or "")
         async with self._order:
             if not self._journal.writable:
                 self._followers.tell(await self._journal.catch_up())

@@ -5,7 +5,8 @@ An answer that says "dry run" proves nothing (PostgREST ignores a request for a 
 and commits), so the system is asked to dry-run a random row in a workspace of its own and to read
 back what is left of it. The proof holds for the process that gave it: when its health probe fails,
 or names another instance, it is forgotten and asked for again. Until there is one, the routing that
-workers get mirrors nothing, and everything that speaks of mirroring says why.
+workers get mirrors nothing, and everything that speaks of mirroring says why. A shadow that comes
+back without confirming that it was a dry run ends it at once, in the worker that sees it.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from gateway.errors import UnreachableError
 from gateway.ports import MirrorView
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.core import rollout
     from gateway.ports import Clock, Probe, ProbeResult
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0
+_UNCONFIRMED: Final = "syncgate_shadows_unconfirmed_total"
 
 _log = structlog.get_logger("proving")
 
@@ -62,6 +64,8 @@ class Proving:
         self._instances: dict[Variant, str] = {}
         self._epochs: dict[Variant, int] = {}
         self._wanted: Variant | None = None
+        self._distrusted: set[Variant] = set()
+        self._unconfirmed = 0.0
         self._due = asyncio.Event()
 
     def permitted(self, route: rollout.Route) -> rollout.Route:
@@ -117,11 +121,29 @@ class Proving:
 
     def forget(self, variant: Variant, why: str) -> bool:
         """Believe the system no longer; True when it had been believed."""
+        self._distrusted.discard(variant)
         self._epochs[variant] = self._epochs.get(variant, 0) + 1
         believed = bool(self._proof(variant).proven)
         self._proofs[variant] = Proof(detail=why)
         self._due.set()
         return believed
+
+    def counted(self, totals: Mapping[str, float]) -> bool:
+        """Take in the workers' counts; True when a shadow did not confirm that it was a dry run.
+
+        Then no proof is believed any more before the system was restarted.
+        """
+        unconfirmed = totals.get(_UNCONFIRMED, 0.0)
+        fresh, self._unconfirmed = unconfirmed > self._unconfirmed, unconfirmed
+        target = self._wanted
+        if not fresh or target is None or target in self._distrusted:
+            return False
+        self._epochs[target] = self._epochs.get(target, 0) + 1
+        self._distrusted.add(target)
+        self._proofs[target] = Proof(
+            proven=False, detail="it answered a shadow without confirming that it was a dry run"
+        )
+        return True
 
     async def run(self) -> None:
         """Ask whenever a proof is needed and there is none; ask again after growing pauses."""
@@ -131,7 +153,7 @@ class Proving:
             await self._due.wait()
             self._due.clear()
             target = self._wanted
-            if target is None or self._proof(target).proven:
+            if target is None or self._proof(target).proven or target in self._distrusted:
                 continue
             before = self._proof(target)
             proof = await self._ask(target)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CHUNKED: Final = -1
 EMPTY: Final = -2
 _FIRST_FINAL: Final = 200
+_DRY_RUNS: Final = frozenset({b"applied", b"planned"})
 _NO_CONTENT: Final = 204
 _NOT_MODIFIED: Final = 304
 _ORDINARY: Final = frozenset({b"close", b"keep-alive"})
@@ -47,6 +48,8 @@ class AnswerHead:
     sync_id: bytes = b""
     sync_digest: bytes = b""
     sync_records: int = 0
+    dry_run: bool = False
+    """It confirms that it was a dry run."""
 
 
 def read_answer(  # noqa: C901 - one row per field that means something
@@ -95,6 +98,7 @@ def read_answer(  # noqa: C901 - one row per field that means something
         sync_id=sync.get(b"sync-id", b""),
         sync_digest=sync.get(b"sync-digest", b""),
         sync_records=_count(sync.get(b"sync-records", b"")),
+        dry_run=sync.get(b"sync-dry-run") in _DRY_RUNS,
     )
 
 

@@ -34,6 +34,7 @@ def render(plane: Plane) -> dict[str, float]:
         cells[f'syncgate_shadows_total{{result="{result}"}}'] = getattr(tally, result)
     cells['syncgate_shadow_listings_total{result="matched"}'] = tally.listings_matched
     cells['syncgate_shadow_listings_total{result="differed"}'] = tally.listings_differed
+    cells["syncgate_shadows_unconfirmed_total"] = mirror.unconfirmed
     for reason, count in mirror.dropped.items():
         cells[f'syncgate_shadows_dropped_total{{reason="{reason}"}}'] = count
     for reason, count in plane.refused.items():

@@ -79,6 +79,7 @@ class Mirror:
         self.dropped: dict[str, int] = {}
         self.tally = Tally()
         self.handed_on = 0
+        self.unconfirmed = 0
         self.on_difference: Callable[[ShadowDiffered], None] = lambda _difference: None
 
     def follow_routing(self) -> None:
@@ -147,6 +148,11 @@ class Mirror:
         self.handed_on += 1
         self.on_difference(difference)
 
+    def not_confirmed(self) -> None:
+        """Stop: what should have been a dry run may have been stored. Only the parent goes on."""
+        self.unconfirmed += 1
+        self.target = None
+
     def not_handed_on(self) -> None:
         """Count a difference that nobody will look into."""
         self._drop("difference_not_opened")
@@ -170,7 +176,7 @@ class Shadow:
     """A `Call` nobody waits for."""
 
     __slots__ = (
-        "answer", "answer_body", "body", "deadline_us", "held_bytes", "mirror", "path",
+        "answer", "answer_body", "body", "deadline_us", "dry", "held_bytes", "mirror", "path",
         "request_head", "request_id", "side", "started_us", "to_head",
     )  # fmt: skip
 
@@ -188,6 +194,7 @@ class Shadow:
         self.started_us = 0
         self.deadline_us = 0
         self.held_bytes = len(self.body) + len(body)
+        self.dry = mirror.plane.routing.mirror_dry
         head = exchange.head
         self.request_head = b"".join(
             (
@@ -197,7 +204,7 @@ class Shadow:
                 exchange.request_id,
                 b"\r\nSync-Shadow-Of: %b\r\n" % answer.sync_id if answer.sync_id else b"\r\n",
                 b"Sync-Shadow-Digest: %b\r\n" % answer.sync_digest if answer.sync_digest else b"",
-                b"Sync-Dry-Run: true\r\n\r\n" if mirror.plane.routing.mirror_dry else b"\r\n",
+                b"Sync-Dry-Run: true\r\n\r\n" if self.dry else b"\r\n",
             )
         )
 
@@ -205,6 +212,8 @@ class Shadow:
         """Compare; see the module."""
         tally = self.mirror.tally
         mine = self.answer
+        if self.dry and answer.status < _CLIENT_ERROR and not answer.dry_run:
+            self.mirror.not_confirmed()
         self._record(_outcome(answer), max(answer.sync_records, mine.sync_records))
         if mine.sync_digest and answer.sync_digest:
             same = (

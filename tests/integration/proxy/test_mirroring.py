@@ -21,7 +21,7 @@ MIRRORED = {"mirror_to": "new", "mirror_rate": 1.0}
 def sync_answer(digest: str, body: bytes = b"{}", records: int = 3) -> bytes:
     """What a sync answers, as far as the gateway looks at it."""
     return (
-        "HTTP/1.1 200 OK\r\nSync-Id: 0000-id\r\nSync-Status: completed\r\n"
+        "HTTP/1.1 200 OK\r\nSync-Id: 0000-id\r\nSync-Status: completed\r\nSync-Dry-Run: applied\r\n"
         f"Sync-Digest: {digest}\r\nSync-Records: {records}\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
@@ -73,6 +73,21 @@ async def test_only_syncs_are_shadowed_and_only_when_routing_says_so() -> None:
             await gateway.ask(SYNC, "POST", body=b"{}")
         await until(lambda: gateway.plane.mirror.in_flight == 0)
         assert len(new.requests) == 5
+
+
+async def test_a_shadow_that_confirms_no_dry_run_is_the_last() -> None:
+    """It may have been stored: this worker mirrors nothing more until it is told to."""
+    unconfirmed = sync_answer("aa").replace(b"Sync-Dry-Run: applied\r\n", b"")
+    async with (
+        RecordingUpstream(sync_answer("aa")) as old,
+        RecordingUpstream(unconfirmed) as new,
+        data_plane(unlimited(old.url, new.url), routing(0, **MIRRORED)) as gateway,
+    ):
+        await gateway.ask(SYNC, "POST", body=b"{}")
+        await until(lambda: gateway.plane.mirror.unconfirmed == 1)
+        for _ in range(3):
+            await gateway.ask(SYNC, "POST", body=b"{}")
+        assert len(new.requests) == 1
 
 
 async def test_differences_are_handed_on_with_both_bodies() -> None:

@@ -161,6 +161,22 @@ async def test_a_system_replaced_while_it_proves_must_prove_again(scene: Scene) 
     assert scene.probe.times == 2
 
 
+async def test_an_unconfirmed_shadow_outweighs_every_proof(scene: Scene) -> None:
+    """Until new is restarted: what it says of itself is not believed any more."""
+    scene.health()
+    scene.rate()
+    await scene.until_rate(1.0)
+    totals = {"syncgate_shadows_unconfirmed_total": 1.0}
+    assert scene.proving.counted(totals)
+    assert not scene.proving.counted(totals)
+    for _ in range(20):
+        assert scene.rate() == 0.0
+        await asyncio.sleep(0.001)
+    assert "without confirming" in (scene.proving.why_not(MIRRORING) or "")
+    scene.health(instance="two")
+    await scene.until_rate(1.0)
+
+
 async def test_real_writes_back_to_old_need_no_proof(scene: Scene) -> None:
     """Reverse mirroring is meant to store."""
     assert scene.rate(replace(MIRRORING, mirror_to="old", mirror_dry=False)) == 1.0
