@@ -146,7 +146,7 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class StopCanarySync:
-    """Stop the sync that the new system is running (R4.1: `POST .../sync/stop`)."""
+    """Stop the sync that the new system is running."""
 
     why: Note
 
