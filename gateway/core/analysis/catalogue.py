@@ -82,7 +82,7 @@ def _gate(basis: str, english: str, japanese: str) -> dict[str, tuple[str, str]]
         "(基準 {comparison} {threshold}、標本 {sample})",
     )
     limit = (
-        ", over the limit of {threshold} (sample {sample}",
+        "; the limit is {threshold} (sample {sample}",
         "(上限 {threshold}、標本 {sample})",
     )
     return {
@@ -194,6 +194,10 @@ _STATES: Final[dict[str, tuple[str, str]]] = {
     "paused": (
         "Paused by {actor} at {weight_bp}; the guard stays on.",
         "{actor} が {weight_bp} で一時停止しました。監視は継続中です。",
+    ),
+    "goes_back_unless_held": (
+        "All traffic goes back in {deadline_s} unless somebody holds it: {why}",
+        "誰かが保留しない限り {deadline_s} 後にすべて旧システムへ戻します: {why_ja}",
     ),
     "paused_for_decision": (
         "Promotion waits for a person: {why}",

@@ -163,7 +163,8 @@ def _open_decision(
         id=state.next_decision, key=finding.key, severity=finding.severity, opened_at_us=now_us,
         deadline_us=now_us + deadline_s * SECOND_US, note=finding.note,
     )  # fmt: skip
-    why = note("paused_for_decision", **both(finding.note))
+    asks = "goes_back_unless_held" if high else "paused_for_decision"
+    why = note(asks, deadline_s=deadline_s, **both(finding.note))
     paused = state.status is Status.RUNNING
     after = changed(
         state, now_us, why,
