@@ -156,7 +156,7 @@ class AdminPort:
     async def differences_csv(self, request: Request) -> Response:
         """Export every kept difference for a spreadsheet."""
         await self._keeper.admit(request, Scope.VIEWER)
-        examples, _ = self._control.differences(before=None, limit=EXPORTED_DIFFERENCES)
+        examples, _ = self._control.comparison.differences(before=None, limit=EXPORTED_DIFFERENCES)
         return PlainTextResponse(
             compared.table(examples), media_type="text/csv; charset=utf-8", headers=NO_STORE
         )

@@ -136,16 +136,16 @@ class Operations:
 
     def comparisons(self) -> compared.Comparisons:
         """Show how far the two systems agree, and what differs."""
-        return compared.comparisons(self._control.comparisons(), self._control.view())
+        return compared.comparisons(self._control.comparison.view(), self._control.view())
 
     def differences(self, *, before: int | None, limit: int) -> compared.DifferencePage:
         """Read kept differences, newest first."""
-        return compared.page(*self._control.differences(before=before, limit=limit))
+        return compared.page(*self._control.comparison.differences(before=before, limit=limit))
 
     async def add_rule(self, wish: compared.RuleIn, *, by: Caller) -> compared.Comparisons:
         """Decide about the differences at a path; what is kept is scored again."""
         actor = Actor(name=by.name, ip=by.ip or None, user_agent=by.user_agent or None)
-        found = await self._control.add_comparison_rule(wish.rule(), by=actor)
+        found = await self._control.comparison.decide(wish.rule(), by=actor)
         return compared.comparisons(found, self._control.view())
 
     def alerts(self) -> models.AlertList:

@@ -17,19 +17,17 @@ import asyncio
 import binascii
 import random
 from base64 import b64decode
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.control.scoring import score
 from gateway.core.analysis import Metric
 from gateway.core.comparison import (
     AnswerPair,
-    MatchRate,
     Rules,
-    agrees,
     open_answers,
     parsed,
 )
@@ -41,19 +39,18 @@ from gateway.ports.compared import (
     AddedRule,
     Changes,
     ComparisonView,
-    DifferenceCount,
     Example,
     History,
     Tally,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from gateway.core.comparison import Comparison, Difference, Opened, Rule, Signature
+    from gateway.core.comparison import Difference, MatchRate, Opened, Rule, Signature
     from gateway.link import ShadowDiffered
     from gateway.ports import Clock
-    from gateway.ports.compared import ComparisonStore
+    from gateway.ports.compared import ComparisonStore, DifferenceCount
 
 HOUR_US: Final = 3600 * SECOND_US
 KEPT_HOURS: Final = 7 * 24
@@ -62,7 +59,6 @@ SETTLING_US: Final = 2 * SECOND_US
 """Counts come with the second's report: so long after a start they may be of the time before."""
 WAITING: Final = 64
 MOST_RULES: Final = 500
-_EXAMPLES_SHOWN: Final = 3
 _MATCHED: Final = 'syncgate_shadow_listings_total{result="matched"}'
 _NOT_HANDED_ON: Final = 'syncgate_shadows_dropped_total{reason="difference_not_opened"}'
 
@@ -339,48 +335,6 @@ class Comparing:
             await asyncio.wait({self._saving})
         await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
         self._thread.shutdown(wait=False)
-
-
-def score(history: History, rules: Rules) -> tuple[MatchRate, tuple[DifferenceCount, ...]]:
-    """Rate a history under these rules, and count its differences."""
-    hours = history.hours.values()
-    answers = sum(hour.answers for hour in hours)
-    opened = sum(hour.opened for hour in hours)
-    differed = sum(hour.opened_differed for hour in hours)
-    # Answers that differ of which not one was opened: each is at least one listing that differs.
-    share, blind = (opened / answers, 0) if opened else (1.0, answers)
-    matched = int(share * sum(hour.matched for hour in hours))
-    matched += sum(hour.opened_matched for hour in hours)
-    kept = list(history.listings.values())
-    agreeing = sum(agrees(comparison, rules) for comparison in kept)
-    scale = differed / len(kept) if kept else 0.0
-    rate = MatchRate(matched + int(agreeing * scale), matched + differed + blind)
-    return rate, _counted(kept, scale, rules, history.examples.values())
-
-
-def _counted(
-    kept: Iterable[Comparison], scale: float, rules: Rules, examples: Iterable[Example]
-) -> tuple[DifferenceCount, ...]:
-    counts: Counter[Signature] = Counter()
-    counting: Counter[Signature] = Counter()
-    for comparison in kept:
-        counts.update({each.signature for each in comparison.differences})
-        counting.update({each.signature for each in comparison.differences if rules.counts(each)})
-    shown: dict[Signature, list[Example]] = {}
-    for example in sorted(examples, key=lambda each: -each.id):
-        shown.setdefault(example.difference.signature, []).append(example)
-    found = [
-        DifferenceCount(
-            field=signature.field,
-            kind=signature.kind,
-            cause=signature.cause,
-            count=max(1, round((counting[signature] or count) * scale)),
-            counts=counting[signature] > 0,
-            examples=tuple(shown.get(signature, ())[:_EXAMPLES_SHOWN]),
-        )
-        for signature, count in counts.items()
-    ]
-    return tuple(sorted(found, key=lambda each: (not each.counts, -each.count, each.field)))
 
 
 def _opened(found: ShadowDiffered, rules: Rules, most: int) -> Opened:

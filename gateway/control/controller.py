@@ -18,14 +18,15 @@ import structlog
 
 from gateway import link
 from gateway.control import records
+from gateway.control.desk import Desk
 from gateway.control.follow import Followers
 from gateway.control.gauges import gauges
 from gateway.control.turns import Turns, standing
 from gateway.core import rollout
 from gateway.core.analysis import Inputs, Probe, UserReport
 from gateway.core.model import Outcome, Variant
-from gateway.errors import Fault, PolicyError, RefusedError, StoreUnavailableError
-from gateway.ports import SYSTEM_ACTOR, ControlView, Notice, ReportSeverity, Transition
+from gateway.errors import Fault, PolicyError, StoreUnavailableError
+from gateway.ports import SYSTEM_ACTOR, ControlView, Notice, Transition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -38,9 +39,7 @@ if TYPE_CHECKING:
     from gateway.control.proving import Proving
     from gateway.control.snapshots import Snapshots
     from gateway.control.workers import WorkerChanged, WorkerPool
-    from gateway.core.comparison import Rule
     from gateway.ports import Actor, Clock, Command, Lease, ProbeResult, StateStore
-    from gateway.ports.compared import ComparisonView, Example
 
 TICK_S: Final = 1.0
 ALARM_PAUSE_US: Final = 100_000
@@ -100,6 +99,7 @@ class Controller:
             publish=self._publish,
             carry_out=carry_out,
         )
+        self._desk = Desk(comparing, self._turns.note_change)
 
     # --- what people see and ask -------------------------------------------------------------
 
@@ -107,6 +107,11 @@ class Controller:
     def store(self) -> StateStore:
         """For reading audit, decisions and events."""
         return self._journal.store
+
+    @property
+    def comparison(self) -> Desk:
+        """How far the two systems agree."""
+        return self._desk
 
     def view(self) -> ControlView:
         """Show the present."""
@@ -176,7 +181,7 @@ class Controller:
     async def report(self, report: ports.UserReport) -> None:
         """Take in a user report."""
         async with self._order:
-            self._reports.append(_user_report(report))
+            self._reports.append(records.user_report(report))
             await self._turns.note(
                 Transition(
                     0,
@@ -207,24 +212,6 @@ class Controller:
             _log.info("policy_in_force", policy=plan.name, changed=plan != before)
             await self._look()
         return self.view()
-
-    def comparisons(self) -> ComparisonView:
-        """Show how far the two systems agree."""
-        return self._comparing.view()
-
-    def differences(self, *, before: int | None, limit: int) -> tuple[list[Example], int | None]:
-        """Give kept differences, newest first, and where the next page begins."""
-        return self._comparing.examples(before=before, limit=limit)
-
-    async def add_comparison_rule(self, rule: Rule, *, by: Actor) -> ComparisonView:
-        """Put a decision about differences in force; what is kept is scored again."""
-        if self._comparing.full:
-            raise RefusedError("There are too many rules; put them into config/comparison.toml.")
-        await self._turns.note_change(
-            "comparison.rule", by=by, reason=rule.reason, text=f"Differences: {rule.wording}."
-        )
-        self._comparing.add_rule(rule, by=by.name)
-        return self._comparing.view()
 
     async def roll_workers(self, *, by: Actor, reason: str) -> None:
         """Replace the workers one after the other."""
@@ -259,7 +246,7 @@ class Controller:
             await self.store.measurements(since_us=now_us - 24 * 3600 * 1_000_000), now_us=now_us
         )
         self._reports.extend(
-            _user_report(report)
+            records.user_report(report)
             for report in await self.store.reports(since_us=now_us - _REPORTS_KEPT_US)
         )
         self._followers.remember(await self.store.latest_events(limit=50))
@@ -362,22 +349,7 @@ class Controller:
         if writable is self._store_was_writable:
             return
         self._store_was_writable = writable
-        text = (
-            "The state is stored again, with all that happened meanwhile."
-            if writable
-            else "The state cannot be stored: nothing moves forward, rollback and emergency stop "
-            "work. Check the disk of the state directory."
-        )
-        self._notify(
-            Notice(
-                level="low" if writable else "critical",
-                title="store_writable" if writable else "store_unwritable",
-                text=text,
-                at_us=self._clock.now_us(),
-                key="store",
-                data={"resolved": writable},
-            )
-        )
+        self._notify(records.store_notice(writable=writable, at_us=self._clock.now_us()))
 
     async def tell(self, kind: str, text: str) -> None:
         """Store and tell one event of the control plane's own."""
@@ -446,7 +418,3 @@ def _must_fit(plan: rollout.Plan, before: rollout.Plan, state: rollout.State) ->
     raise PolicyError(
         "Policy", (fault,), todo="Keep the phases up to the running one, or roll back first."
     )
-
-
-def _user_report(report: ports.UserReport) -> UserReport:
-    return UserReport(at_us=report.at_us, serious=report.severity is ReportSeverity.SERIOUS)

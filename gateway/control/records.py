@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from gateway import ports
 from gateway.core import rollout
-from gateway.core.analysis import inputs_to_json
+from gateway.core.analysis import UserReport, inputs_to_json
 from gateway.core.analysis import watch as watches
 from gateway.core.model import WEIGHT_ALL, Weight
 from gateway.errors import Fault, InvalidRequestError, RefusedError, StateUnreadableError
@@ -200,6 +201,29 @@ def notice(action: rollout.Notify, state: rollout.State, *, at_us: int) -> Notic
             "weight_percent": state.write_bp / 100,
         },
     )
+
+
+def store_notice(*, writable: bool, at_us: int) -> Notice:
+    """Page people when the store takes no records any more, and tell when it does again."""
+    text = (
+        "The state is stored again, with all that happened meanwhile."
+        if writable
+        else "The state cannot be stored: nothing moves forward, rollback and emergency stop "
+        "work. Check the disk of the state directory."
+    )
+    return Notice(
+        level="low" if writable else "critical",
+        title="store_writable" if writable else "store_unwritable",
+        text=text,
+        at_us=at_us,
+        key="store",
+        data={"resolved": writable},
+    )
+
+
+def user_report(report: ports.UserReport) -> UserReport:
+    """Give what the analysis wants to know of a user's report."""
+    return UserReport(at_us=report.at_us, serious=report.severity is ports.ReportSeverity.SERIOUS)
 
 
 # --- decisions ---------------------------------------------------------------------------------

@@ -119,12 +119,33 @@ class ControlView:
     mirror: MirrorView | None = None
 
 
+class ComparisonDesk(Protocol):
+    """How far the two systems agree, and what people decide about it."""
+
+    def view(self) -> ComparisonView:
+        """Show how far the two systems agree."""
+        ...
+
+    def differences(self, *, before: int | None, limit: int) -> tuple[list[Example], int | None]:
+        """Give kept differences, newest first, and where the next page begins."""
+        ...
+
+    async def decide(self, rule: Rule, *, by: Actor) -> ComparisonView:
+        """Put a decision about differences in force; what is kept is scored again."""
+        ...
+
+
 class Control(Protocol):
     """The handle of the running control plane; every change goes through it, in one order."""
 
     @property
     def store(self) -> StateStore:
         """For reading audit, decisions and events."""
+        ...
+
+    @property
+    def comparison(self) -> ComparisonDesk:
+        """How far the two systems agree."""
         ...
 
     def view(self) -> ControlView:
@@ -145,18 +166,6 @@ class Control(Protocol):
 
     async def reload_policy(self, *, by: Actor, reason: str) -> ControlView:
         """Read the policy file again; PolicyError leaves the old one in force."""
-        ...
-
-    def comparisons(self) -> ComparisonView:
-        """Show how far the two systems agree."""
-        ...
-
-    def differences(self, *, before: int | None, limit: int) -> tuple[list[Example], int | None]:
-        """Give kept differences, newest first, and where the next page begins."""
-        ...
-
-    async def add_comparison_rule(self, rule: Rule, *, by: Actor) -> ComparisonView:
-        """Put a decision about differences in force; what is kept is scored again."""
         ...
 
     async def roll_workers(self, *, by: Actor, reason: str) -> None:
