@@ -16,10 +16,10 @@ from pydantic import Field
 
 from gateway.admin.inputs import Change
 from gateway.admin.models import Output
-from gateway.admin.problems import ProblemError
 from gateway.admin.view import instant
 from gateway.core.comparison import Rule
 from gateway.core.model import Variant
+from gateway.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from gateway.ports.compared import ComparisonView, DifferenceCount, Example
 
 Value = str | int | float | bool | None
+_RULE_TODO = (
+    "A path is written like priceYen, extra.* or records[*].digest; choose what to do there."
+)
 _FORMULA = ("=", "+", "-", "@", "\t")
 
 
@@ -136,17 +139,11 @@ class RuleIn(Change):
     mask: bool = False
 
     def rule(self) -> Rule:
-        """Make the rule; 422 when it is unreadable or decides nothing."""
+        """Make the rule; refused when its path is unreadable or it decides nothing."""
         try:
             return Rule(**dict(self))
         except ValueError as error:
-            expected = str(error)
-            raise ProblemError(
-                422,
-                "invalid",
-                f"path: {expected}.",
-                errors=[{"field": "path", "expected": expected}],
-            ) from error
+            raise RefusedError(f"{error}.".capitalize(), todo=_RULE_TODO) from error
 
 
 def comparisons(found: ComparisonView, view: ports.ControlView) -> Comparisons:
