@@ -277,4 +277,4 @@ def test_schemathesis_finds_no_fault_with_any_check(gateway, tmp_path):
         cwd=tmp_path, capture_output=True, text=True, timeout=1800, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "Tested: 18" in done.stdout
+    assert "Tested: 21" in done.stdout
