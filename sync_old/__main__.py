@@ -23,9 +23,10 @@ def make_store(settings: ServiceSettings) -> PostgresStore:
     """Make the store that these settings describe; it connects when first used."""
     url = settings.database_url
     assert url is not None, "load_settings refuses to start the old service without DATABASE_URL"
-    return PostgresStore(
-        url.get_secret_value(), pool=PoolSize(settings.db_pool_min, settings.db_pool_max)
+    pool = PoolSize(
+        settings.db_pool_min, settings.db_pool_max, answer_s=settings.request_timeout_ms / 1000
     )
+    return PostgresStore(url.get_secret_value(), pool=pool)
 
 
 if __name__ == "__main__":

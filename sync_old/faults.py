@@ -14,6 +14,10 @@ import psycopg
 from listings.errors import StoreRefused, StoreUnavailable
 
 
+class ConnectionLost(StoreUnavailable):
+    """A connection we had broke; the next one may live."""
+
+
 class Blame(Enum):
     """Whose fault an error is, and so what to do about it."""
 

@@ -47,7 +47,8 @@ from listings.stored import (
     written_record,
 )
 from sync_old import statements
-from sync_old.faults import Blame, blame, said, translate
+from sync_old.deadline import answered_within
+from sync_old.faults import Blame, ConnectionLost, blame, said, translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -70,15 +71,12 @@ _BACKOFF_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class PoolSize:
-    """How many connections to keep, how many to open at most, how long to wait for one."""
+    """How many connections to keep and to open at most; how long to wait for one, and for it."""
 
     minimum: int = 2
     maximum: int = 20
     wait_s: float = 5.0
-
-
-class _ConnectionLost(StoreUnavailable):
-    """A connection we had broke; the next one may live."""
+    answer_s: float = 10.0
 
 
 class PostgresStore:
@@ -88,6 +86,7 @@ class PostgresStore:
         size = pool or PoolSize()
         self._database_url = database_url
         self._wait_s = size.wait_s
+        self._answer_s = size.answer_s
         # None until the first connection showed whether we may step down to the role sync_old.
         self._identify: sql.SQL = statements.IDENTIFY
         self._opened = False
@@ -225,7 +224,7 @@ class PostgresStore:
                         records.append(await self._write(connection, listing, context))  # noqa: PERF401 - rows written before a failure must not be lost
             except (StoreUnavailable, StoreRefused) as exc:
                 lost = 1 if len(records) > before else lost + 1
-                if isinstance(exc, _ConnectionLost) and lost < ATTEMPTS:
+                if isinstance(exc, ConnectionLost) and lost < ATTEMPTS:
                     await _pause(lost)
                     continue
                 if not records:
@@ -244,7 +243,7 @@ class PostgresStore:
         attempt = 1
         while True:
             try:
-                async with connection.transaction():
+                async with self._transaction(connection):
                     await self._identify_as(connection, context.workspace_id, context.sync_id)
                     return await _upsert(connection, listing, context)
             except UnicodeEncodeError as exc:
@@ -266,7 +265,10 @@ class PostgresStore:
     async def _dry_run(self, part: Sequence[Listing], context: WriteContext) -> list[Record]:
         """Execute one slice in a transaction that always rolls back."""
         records = []
-        async with self._connection() as connection, connection.transaction(force_rollback=True):
+        async with (
+            self._connection() as connection,
+            self._transaction(connection, force_rollback=True),
+        ):
             await self._identify_as(connection, context.workspace_id, context.sync_id)
             await connection.execute(statements.LOCK_TIMEOUT)
             for listing in part:
@@ -296,7 +298,7 @@ class PostgresStore:
         """Run one statement in its own transaction, speaking for the workspace."""
 
         async def once() -> list[DictRow]:
-            async with self._connection() as connection, connection.transaction():
+            async with self._connection() as connection, self._transaction(connection):
                 await self._identify_as(connection, workspace_id, sync_id)
                 cursor = await connection.execute(statement, parameters)
                 return await cursor.fetchall() if cursor.description else []
@@ -314,7 +316,7 @@ class PostgresStore:
             except psycopg.Error as exc:
                 if blame(exc) is not Blame.REPEAT or attempt == attempts:
                     raise translate(exc) from exc
-            except _ConnectionLost:
+            except ConnectionLost:
                 if attempt == attempts:
                     raise
             await _pause(attempt)
@@ -333,12 +335,10 @@ class PostgresStore:
                     yield connection
                 except psycopg.Error as exc:
                     if blame(exc) is Blame.CONNECTION:
-                        raise _ConnectionLost(translate(exc).detail) from exc
+                        raise ConnectionLost(translate(exc).detail) from exc
                     raise
-        except _ConnectionLost:
+        except ConnectionLost:
             self._alive = False
-            # Its idle siblings most likely died with it: weed them out before the next attempt.
-            await self._pool.check()
             raise
         except (PoolTimeout, TooManyRequests) as exc:
             self._alive = False
@@ -350,6 +350,17 @@ class PostgresStore:
                 retry_after_s=1,
             ) from exc
 
+    @asynccontextmanager
+    async def _transaction(
+        self, connection: _Connection, *, force_rollback: bool = False
+    ) -> AsyncIterator[None]:
+        """Open a transaction that a server which went silent cannot hold for ever."""
+        async with (
+            answered_within(self._answer_s, connection),
+            connection.transaction(force_rollback=force_rollback),
+        ):
+            yield
+
     async def _reach(self) -> None:
         """Connect once outside the pool: it fails at once, and says why."""
         try:
@@ -359,6 +370,9 @@ class PostgresStore:
                 self._alive = True
         except psycopg.Error as exc:
             raise explain(exc, self._database_url) from exc
+        if self._opened:
+            # What was idle most likely died with the one that was lost: weed it out.
+            await self._pool.check()
 
     async def _configure(self, connection: _Connection) -> None:
         """Prepare a new connection: exact JSON numbers, and the role if we may have it."""

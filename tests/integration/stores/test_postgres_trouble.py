@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
@@ -63,6 +65,62 @@ async def test_lost_connections_lose_no_row(database: Database) -> None:
     assert [record.error for record in records if record.error] == []
     assert len(await store.property_numbers("default")) == 400
     await store.close()
+
+
+class Relay:
+    """A way to the server that can go silent without breaking."""
+
+    def __init__(self, database: Database) -> None:
+        self._target = urlsplit(database.url)
+        self._open = asyncio.Event()
+        self._open.set()
+        self.silence, self.speak = self._open.clear, self._open.set
+
+    async def start(self) -> str:
+        """Listen; return the database's URL by this way."""
+        server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        user = self._target.netloc.rpartition("@")[0]
+        return urlunsplit(self._target._replace(netloc=f"{user}@127.0.0.1:{port}"))
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far = await asyncio.open_connection(self._target.hostname, self._target.port)
+        await asyncio.gather(self._pass(reader, far[1]), self._pass(far[0], writer))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await self._open.wait()
+                writer.write(data)
+        writer.close()
+
+
+async def test_a_silent_server_holds_nobody_for_ever(database: Database) -> None:
+    """A server that neither answers nor breaks is told as unavailable, and used again later."""
+    relay = Relay(database)
+    store = PostgresStore(await relay.start(), pool=PoolSize(1, 2, wait_s=0.5, answer_s=0.3))
+    await store.upsert([Listing("a", {})], context())
+    relay.silence()
+    with pytest.raises(StoreUnavailable):
+        await store.upsert([Listing("b", {})], context())
+    relay.speak()
+    answer = await store.upsert([Listing("b", {})], context())
+    assert [record.error for record in answer.records] == [None]
+    assert await store.property_numbers("default") == {"a", "b"}
+    await store.close()
+
+
+async def test_a_row_held_for_ever_fails_with_the_reason(
+    store: PostgresStore, database: Database
+) -> None:
+    """A write that waits for somebody's lock is given up after its time, and says so."""
+    await store.upsert([Listing("a", {})], context())
+    hasty = PostgresStore(database.url, pool=PoolSize(1, 2, answer_s=0.1))
+    with database.connect() as holder, holder.transaction():
+        holder.execute("UPDATE listings SET floors = 1")
+        with pytest.raises(StoreUnavailable, match=r"did not answer in 0\.1 s"):
+            await hasty.upsert([Listing("a", {"floors": 2})], context())
+    await hasty.close()
 
 
 async def test_a_dry_run_gives_way_to_a_held_row(store: PostgresStore, database: Database) -> None:
