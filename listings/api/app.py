@@ -283,9 +283,15 @@ class _LastRun:
 
     def _reader(self, workspace_id: str) -> Callable[[], Awaitable[None]]:
         async def read() -> None:
+            # Not cancelled when time is up: to give up on a silent database takes time as well.
+            reading = asyncio.ensure_future(self._store.runs(workspace_id, limit=1))
+            done, _ = await asyncio.wait({reading}, timeout=_STATUS_PATIENCE_S)
+            if not done:
+                reading.add_done_callback(_forget)
+                _log.warning("history_not_read", error="the store did not answer in time")
+                return
             try:
-                async with asyncio.timeout(_STATUS_PATIENCE_S):
-                    runs = await self._store.runs(workspace_id, limit=1)
+                runs = reading.result()
             except Exception as exc:  # noqa: BLE001 - the status says what is known without it
                 _log.warning("history_not_read", error=str(exc))
             else:
@@ -293,6 +299,12 @@ class _LastRun:
                     self._stored[workspace_id] = runs[0]
 
         return read
+
+
+def _forget(late: asyncio.Future[Any]) -> None:
+    """Look at an answer that nobody waits for any more, so that its failure is no surprise."""
+    if not late.cancelled():
+        late.exception()
 
 
 def _dry_run_headers(found: Mapping[str, str]) -> tuple[bool, UUID | None]:

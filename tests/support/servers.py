@@ -97,7 +97,7 @@ def postgrest_program(kind: str) -> Program:
     if kind == "best":
         return postgrest.find_program()
     if not postgrest.real_is_expected():
-        pytest.skip("neither postgrest nor npm on PATH: the real PostgREST cannot be had here")
+        pytest.skip("the stand-in was chosen, or neither postgrest nor npm is on PATH")
     return postgrest.find_real()
 
 
