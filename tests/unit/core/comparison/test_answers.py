@@ -171,3 +171,27 @@ def test_what_is_kept_of_one_answer_is_bounded() -> None:
     many = [record(f"n{i}") for i in range(10_000)]
     result = opened(answer(*many), answer(*({**each, "digest": "x"} for each in many)))
     assert (result.matched, result.differed, len(result.differing)) == (0, 10_000, 500)
+
+
+class BrokenRules(Rules):
+    """Rules with a fault of their own."""
+
+    def at(self, field: Any) -> Any:
+        """Fail, as a rule nobody foresaw might."""
+        raise ValueError(field)
+
+
+def test_a_broken_rule_is_a_difference_and_no_exception() -> None:
+    """Whatever goes wrong in comparing, the answer is counted as one that could not be read."""
+    rows = {"digest": "e", "row": {"x": 1}, "shadowOfRow": {"x": 2}}
+    bodies = (json.dumps(answer(record("a"))), json.dumps(answer({**record("a"), **rows})))
+    pair = AnswerPair((200, 200), (1, 1), (bodies[0].encode(), bodies[1].encode()))
+    result = open_answers(pair, BrokenRules(), most=100)
+    assert {(kind, cause) for _, kind, cause in found(result)} == {(Kind.VALUE, Cause.UNREADABLE)}
+
+
+def test_records_without_a_number_are_nobodys() -> None:
+    """A record that names no listing is unreadable; the others are still matched."""
+    result = opened(answer(record("a")), answer({"digest": "d"}, 5, record("a", "e")))
+    assert any(cause is Cause.UNREADABLE for _, _, cause in found(result))
+    assert any(listing.number == "a" for listing in result.differing)

@@ -84,3 +84,10 @@ def test_what_counts():
     assert not Rules().counts(real, frozenset({Signature("b", Kind.VALUE, Cause.REAL)}))
     assert not Rules(forgiven=[Cause.REAL]).counts(real)
     assert not Rules([Rule("b", WHY, ignore=True)]).counts(real)
+
+
+def test_a_rule_says_what_was_decided():
+    """The wording names every decision of the rule, and nothing else."""
+    rule = Rule("list", WHY, unordered=True, key="id", tolerance=0.5)
+    assert rule.wording == "list: unordered, key id, tolerance 0.5"
+    assert Rule("a.b", WHY, ignore=True).wording == "a.b: ignore"
