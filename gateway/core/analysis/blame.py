@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.core import proportion
+from gateway.core import evidence, proportion
 from gateway.core.analysis.answers import Blame
 from gateway.core.analysis.asked import Metric
 from gateway.core.analysis.figures import newest
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FEW_ERRORS: Final = 3
 """Fewer than this are no rate."""
+STUMBLES_FROM: Final = 0.5
+"""Old's evidence from this share on is no stray error: as much as new's needs to stand."""
 CLEAN_SAMPLE: Final = 20
 """So many answers without an error in the last minute contradict a probe that says 'down'."""
 
@@ -44,10 +46,24 @@ def blame_of_rate(track: Track, watch: Watch, inputs: Inputs, questions: Questio
     if _bad_just_now(track, watch, inputs):
         return Blame.SHARED
     if fault is proportion.Fault.CANARY_WORSE:
-        return Blame.CANARY
+        return _unless_old_stumbles(track, inputs, questions)
     if fault is proportion.Fault.ALIKE:
         return Blame.SHARED
     return _by_the_last_minute(track, watch, inputs, questions)
+
+
+def _unless_old_stumbles(track: Track, inputs: Inputs, questions: Questions) -> Blame:
+    """Whether new alone is bad, when the count of the same seconds says that it is worse.
+
+    A fault that both share strikes both at one moment, and seconds are longer than that: what old
+    answered well before it hides what old fails since. Old's own evidence knows the order, so while
+    it is not clear a moment is waited, and new is not blamed for what has begun on old as well.
+    """
+    fired_at_us = track.fired_at_us if track.fired_at_us is not None else inputs.now_us
+    old_level = evidence.level(track.baseline, track.rule)
+    if inputs.now_us - fired_at_us < questions.settle_us:
+        return Blame.UNDECIDED if old_level > 0 else Blame.CANARY
+    return Blame.SHARED if old_level >= STUMBLES_FROM else Blame.CANARY
 
 
 def _bad_just_now(track: Track, watch: Watch, inputs: Inputs) -> bool:

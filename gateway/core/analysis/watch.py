@@ -52,7 +52,8 @@ class Track:
     canary: evidence.State = evidence.CLEAR
     baseline: evidence.State = evidence.CLEAR
     versus: Counts = NOTHING
-    """The baseline over the seconds since the canary's evidence left zero."""
+    """What the baseline answered since the canary's evidence left zero, in the order of answers:
+    what it answered well just before a fault that both share must not speak for it."""
     fired_at_us: int | None = None
     """When the canary's evidence was complete; None: it does not stand."""
     baseline_fired: bool = False
@@ -130,11 +131,9 @@ def observe(watch: Watch, variant: Variant, outcome: Outcome, *, count: int, at_
     error = outcome is Outcome.ERROR
     seen = Counts(errors=count) if error else Counts(ok=count)
     recent = _remember(watch, variant, seen, at_us)
-    this_second = recent[-1].baseline
     if variant is Variant.CANARY:
         tracks = tuple(
-            _canary(track, error=error, count=count, at_us=at_us, this_second=this_second)
-            for track in watch.tracks
+            _canary(track, error=error, count=count, at_us=at_us) for track in watch.tracks
         )
     else:
         tracks = tuple(_baseline(track, seen, error=error) for track in watch.tracks)
@@ -156,19 +155,18 @@ def _remember(watch: Watch, variant: Variant, seen: Counts, at_us: int) -> tuple
     return (*recent, replace(last, baseline=last.baseline + seen))
 
 
-def _canary(track: Track, *, error: bool, count: int, at_us: int, this_second: Counts) -> Track:
+def _canary(track: Track, *, error: bool, count: int, at_us: int) -> Track:
     if not error and track.canary.score == 0:
         return track
     state = evidence.observe(track.canary, track.rule, error=error, count=count)
     if state.score == 0:
         return replace(track, canary=state, versus=NOTHING, fired_at_us=None)
-    versus = track.versus if track.canary.score else this_second
     fired_at_us = track.fired_at_us
     if fired_at_us is None and evidence.fired(state, track.rule):
         fired_at_us = at_us
     elif fired_at_us is not None and evidence.level(state, track.rule) < STANDS_UNTIL:
         fired_at_us = None
-    return replace(track, canary=state, versus=versus, fired_at_us=fired_at_us)
+    return replace(track, canary=state, fired_at_us=fired_at_us)
 
 
 def _baseline(track: Track, seen: Counts, *, error: bool) -> Track:

@@ -197,6 +197,7 @@ async def test_evidence_acts_on_the_message_that_completes_it(room: Room) -> Non
     await room.outcomes(Variant.BASELINE, Outcome.OK, 90)
     await room.outcomes(Variant.CANARY, Outcome.OK, 10)
     for failures in range(1, 5):
+        await room.outcomes(Variant.BASELINE, Outcome.OK, 9)
         await room.outcomes(Variant.CANARY, Outcome.ERROR, 1)
         assert (room.weight_bp == 0) is (failures == 4)
     assert room.status is Status.ROLLED_BACK
@@ -471,8 +472,9 @@ async def test_every_stored_decision_can_be_taken_again(room: Room) -> None:
     with pytest.raises(RefusedError):
         await room.order(CommandKind.RELEASE)
     await _probe(room, Variant.BASELINE, healthy=True)
-    await room.outcomes(Variant.BASELINE, Outcome.OK, 90)
-    await room.outcomes(Variant.CANARY, Outcome.ERROR, 6)
+    for _ in range(4):
+        await room.outcomes(Variant.BASELINE, Outcome.OK, 9)
+        await room.outcomes(Variant.CANARY, Outcome.ERROR, 1)
     await room.order(CommandKind.RESUME)
     rows = [asdict(decision) for decision in await room.store.decisions()]
     replayed = replay(rows, quick_plan())

@@ -284,9 +284,9 @@ def test_user_reports_count_within_their_window_and_since_the_guard_began():
 
 def test_four_failures_in_a_row_are_enough_while_old_is_well():
     """The 10 % rule fires at the fourth; three say nothing yet."""
-    three = watch_of((OLD, OK, 27), (NEW, ERROR, 3))
-    assert not three.alarmed
-    four = watch_of((OLD, OK, 36), (NEW, ERROR, 4))
+    at_ten_percent = ((OLD, OK, 9), (NEW, ERROR, 1))
+    assert not watch_of(*at_ten_percent * 3).alarmed
+    four = watch_of(*at_ten_percent * 4)
     assert four.alarmed
     judgement, seen = look(four, all_well())
     worst = judgement.findings[0]
@@ -450,6 +450,31 @@ def test_old_failing_without_traffic_on_new_is_told_after_a_moment():
     assert judgement.findings == ()
     judgement, _ = look(watch, all_well(T0 + 2 * SECOND_US))
     assert keys(judgement) == ["old_failing"]
+
+
+def test_a_fault_that_strikes_both_in_one_second_is_not_hidden_by_what_went_well_before():
+    """A thousand good answers of old, then both fail: nobody is blamed, neither now nor later."""
+    struck = watch_of((OLD, OK, 1_000), (NEW, OK, 1_000), *((NEW, ERROR, 1), (OLD, ERROR, 1)) * 4)
+    judgement, _ = look(struck, all_well())
+    assert not {f.reaction for f in judgement.findings} & {Reaction.ROLL_BACK, Reaction.DECIDE}
+
+
+def test_one_error_of_old_makes_new_wait_a_moment_and_no_longer():
+    """Old's stray error may be the beginning of its own trouble; when none follows, new is it."""
+    rounds = ((OLD, OK, 9), (NEW, ERROR, 1)) * 3
+    watch = watch_of(*rounds, (OLD, OK, 8), (OLD, ERROR, 1), (NEW, ERROR, 1))
+    first, _ = look(watch, all_well())
+    assert first.findings[0].reaction is Reaction.WAIT
+    then, _ = look(watch, all_well(T0 + 2 * SECOND_US))
+    assert then.findings[0].reaction is Reaction.ROLL_BACK
+
+
+def test_old_that_goes_on_stumbling_shares_the_fault():
+    """Half of what its own evidence needs: not enough to blame old, enough not to blame new."""
+    rounds = ((OLD, OK, 9), (NEW, ERROR, 1)) * 4
+    watch = watch_of(*rounds, (OLD, ERROR, 2), at_us=T0)
+    later, _ = look(watch, all_well(T0 + 2 * SECOND_US))
+    assert later.findings[0].blame is Blame.SHARED
 
 
 # --- systems that are down ------------------------------------------------------------------------
