@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import random
 import signal
@@ -55,7 +56,8 @@ def test_kill_9_in_the_middle_of_orders(gateway: GatewayProcess) -> None:
         acknowledged = {"version": gateway.rollout["version"]}
         killer = threading.Timer(draw.uniform(0.0, 0.15), gateway.process.kill)
         killer.start()
-        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+        killed = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+        with contextlib.suppress(*killed):
             for number in range(10_000):
                 name, body = ORDERS[number % len(ORDERS)]
                 answer = gateway.admin(f"/rollout/{name}", {"reason": "chaos", **body})
