@@ -96,6 +96,28 @@ class StoreUnavailableError(StateError):
     """The store cannot be written or read at the moment (full disk, vanished file)."""
 
 
+class StoreRefusedError(StoreUnavailableError):
+    """The store answers but not to us: wrong password, missing right, wrong database, not ours."""
+
+    exit_code = 2
+
+
+class StoreReadOnlyError(StoreUnavailableError):
+    """The store answers but takes no writes (a replica, or a server that cannot save)."""
+
+
+class StoreFullError(StoreUnavailableError):
+    """The store has no room left."""
+
+
+class StoreStartingError(StoreUnavailableError):
+    """The store is there and will answer by itself (it loads its data)."""
+
+
+class FencedError(StateError):
+    """Another holder has taken the lease since: a write with the older token stores nothing."""
+
+
 class WorkerFailedError(SyncgateError):
     """A data-plane worker could not start."""
 
