@@ -40,8 +40,9 @@ class Routing:
 
     Weights are basis points to the canary. `salt` makes the sticky hash; it changes only when a
     rollout starts afresh. `mirror_rate` is the share (0..1) of mirrored requests, `mirror_to` the
-    variant the shadow goes to, `mirror_dry` whether it must be a dry run. `stopped` outranks
-    forced sides (emergency stop).
+    variant the shadow goes to, `mirror_dry` whether it must be a dry run, `control_rate` the share
+    of shadows that also go to the system that answered. `stopped` outranks forced sides (emergency
+    stop).
     """
 
     version: int
@@ -54,6 +55,7 @@ class Routing:
     mirror_to: str | None = None
     mirror_rate: float = 0.0
     mirror_dry: bool = True
+    control_rate: float = 0.0
     draining: bool = False
 
 
@@ -117,6 +119,8 @@ class ShadowDiffered:
     records: tuple[int, int]
     bodies: tuple[str, str] | None = None
     request_id: str = ""
+    control: bool = False
+    """The shadow went to the very system that had answered."""
 
 
 @dataclass(frozen=True, slots=True)

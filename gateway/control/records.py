@@ -111,7 +111,7 @@ def refusal(refused: rollout.Refused) -> RefusedError:
 # --- what is to be done ------------------------------------------------------------------------
 
 
-def routing(route: rollout.Route, *, draining: bool = False) -> Routing:
+def routing(route: rollout.Route, *, draining: bool = False, control_rate: float = 0.0) -> Routing:
     """Put a route on the link."""
     return Routing(
         version=route.version,
@@ -124,6 +124,7 @@ def routing(route: rollout.Route, *, draining: bool = False) -> Routing:
         mirror_to=route.mirror_to,
         mirror_rate=route.mirror_rate,
         mirror_dry=route.mirror_dry,
+        control_rate=control_rate,
         draining=draining,
     )
 

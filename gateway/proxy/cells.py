@@ -29,12 +29,16 @@ def render(plane: Plane) -> dict[str, float]:
         cells[f"syncgate_retries_total{{{system}}}"] = side.retries
         cells[f"syncgate_upstream_connections{{{system}}}"] = len(side.pool.all)
     mirror = plane.mirror
-    tally = mirror.tally
-    for result in ("matched", "differed", "failed"):
-        cells[f'syncgate_shadows_total{{result="{result}"}}'] = getattr(tally, result)
-    cells['syncgate_shadow_listings_total{result="matched"}'] = tally.listings_matched
-    cells['syncgate_shadow_listings_total{result="differed"}'] = tally.listings_differed
+    for word, tally in (("shadow", mirror.tally), ("control", mirror.controls)):
+        for result in ("matched", "differed", "failed"):
+            cells[f'syncgate_{word}s_total{{result="{result}"}}'] = getattr(tally, result)
+        for result in ("matched", "differed"):
+            listings = getattr(tally, f"listings_{result}")
+            cells[f'syncgate_{word}_listings_total{{result="{result}"}}'] = listings
+        for reason, count in tally.unanswered.items():
+            cells[f'syncgate_{word}s_unanswered_total{{reason="{reason}"}}'] = count
     cells["syncgate_shadows_unconfirmed_total"] = mirror.unconfirmed
+    cells["syncgate_controls_unconfirmed_total"] = mirror.controls_unconfirmed
     for reason, count in mirror.dropped.items():
         cells[f'syncgate_shadows_dropped_total{{reason="{reason}"}}'] = count
     for reason, count in plane.refused.items():

@@ -12,6 +12,9 @@ opened by another process.
 
 A shadow's outcome counts for the system that answered it: in a phase without live traffic that is
 all the evidence there is.
+
+Of a sample the request also goes to the very system that answered, again as a dry run: the control.
+What differs there is noise, and says nothing about the other system; nor does a control's outcome.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
@@ -49,13 +52,20 @@ _HANDED_ON_PER_TICK: Final = 16
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the shadows of one worker since it started."""
+    """What became of the shadows of one worker since it started; `failed` had no answer."""
 
     matched: int = 0
     differed: int = 0
     failed: int = 0
     listings_matched: int = 0
     listings_differed: int = 0
+    unanswered: dict[str, int] = field(default_factory=dict)
+    """Why those that failed had none."""
+
+    def miss(self, reason: str) -> None:
+        """Count one that gave nothing to compare."""
+        self.failed += 1
+        self.unanswered[reason] = self.unanswered.get(reason, 0) + 1
 
 
 class Mirror:
@@ -78,6 +88,10 @@ class Mirror:
         self.queued_bytes = 0
         self.dropped: dict[str, int] = {}
         self.tally = Tally()
+        self.control_rate = 0.0
+        self.controls_carried = 0
+        self.controls = Tally()
+        self.controls_unconfirmed = 0
         self.handed_on = 0
         self.unconfirmed = 0
         self.on_difference: Callable[[ShadowDiffered], None] = lambda _difference: None
@@ -88,6 +102,8 @@ class Mirror:
         named = routing.mirror_to if routing.mirror_rate > 0 and not routing.stopped else None
         sides = {side.name: side for side in self.plane.sides}
         self.target = sides.get(named) if named is not None else None
+        controlled = self.target is not None and routing.mirror_dry
+        self.control_rate = routing.control_rate if controlled else 0.0
 
     def shadow(self, exchange: Exchange, answer: AnswerHead, body: Body) -> None:
         """Send the other system what a client has just been answered for, if it is its turn."""
@@ -108,14 +124,19 @@ class Mirror:
             self._drop("nothing_to_compare_with")
             return
         self._queue(Shadow(self, target, exchange, answer, body))
+        if self.control_rate > 0:
+            share = Weight(round(self.control_rate * WEIGHT_ALL))
+            chosen, self.controls_carried = turn(self.controls_carried, share)
+            if chosen is Variant.CANARY:
+                self._queue(Shadow(self, exchange.side, exchange, answer, body, control=True))
 
     def _queue(self, shadow: Shadow) -> None:
         if self.in_flight < self.in_flight_cap:
             self._send(shadow)
         elif len(self.queue) >= self.queue_cap:
-            self._drop("queue_full")
+            self._drop("queue_full", control=shadow.control)
         elif self.queued_bytes + shadow.held_bytes > self.queue_bytes_cap:
-            self._drop("queue_bytes_full")
+            self._drop("queue_bytes_full", control=shadow.control)
         else:
             self.queue.append(shadow)
             self.queued_bytes += shadow.held_bytes
@@ -126,7 +147,8 @@ class Mirror:
         shadow.deadline_us = shadow.started_us + self.timeout_us
         self.pools[shadow.side.variant].submit(shadow)
 
-    def _drop(self, reason: str) -> None:
+    def _drop(self, reason: str, *, control: bool = False) -> None:
+        reason = f"control_{reason}" if control else reason
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
     def done(self) -> None:
@@ -135,15 +157,16 @@ class Mirror:
         while self.queue and self.in_flight < self.in_flight_cap:
             shadow = self.queue.popleft()
             self.queued_bytes -= shadow.held_bytes
-            if shadow.side is self.target:
+            wanted = self.control_rate > 0 if shadow.control else shadow.side is self.target
+            if wanted:
                 self._send(shadow)
-            else:
-                self._drop("mirror_off")  # the routing changed while it waited
+            else:  # the routing changed while it waited
+                self._drop("mirror_off", control=shadow.control)
 
     def differed(self, difference: ShadowDiffered) -> None:
         """Hand a difference on, unless there were too many of late."""
         if self.handed_on >= _HANDED_ON_PER_TICK:
-            self.not_handed_on()
+            self.not_handed_on(difference)
             return
         self.handed_on += 1
         self.on_difference(difference)
@@ -153,9 +176,14 @@ class Mirror:
         self.unconfirmed += 1
         self.target = None
 
-    def not_handed_on(self) -> None:
+    def control_not_confirmed(self) -> None:
+        """Stop repeating; the same holds for the system that serves."""
+        self.controls_unconfirmed += 1
+        self.control_rate = 0.0
+
+    def not_handed_on(self, difference: ShadowDiffered) -> None:
         """Count a difference that nobody will look into."""
-        self._drop("difference_not_opened")
+        self._drop("difference_not_opened", control=difference.control)
 
     def tick(self, now_us: int) -> None:
         """Do what is done a few times a second."""
@@ -165,8 +193,8 @@ class Mirror:
 
     def close(self) -> None:
         """Drop what waits and close the connections."""
-        for _ in self.queue:
-            self._drop("draining")
+        for shadow in self.queue:
+            self._drop("draining", control=shadow.control)
         self.queue.clear()
         for pool in self.pools.values():
             pool.close()
@@ -176,15 +204,23 @@ class Shadow:
     """A `Call` nobody waits for."""
 
     __slots__ = (
-        "answer", "answer_body", "body", "deadline_us", "dry", "held_bytes", "mirror", "path",
-        "request_head", "request_id", "side", "started_us", "to_head",
+        "answer", "answer_body", "body", "control", "deadline_us", "dry", "held_bytes", "mirror",
+        "path", "request_head", "request_id", "side", "started_us", "to_head",
     )  # fmt: skip
 
     def __init__(
-        self, mirror: Mirror, side: Side, exchange: Exchange, answer: AnswerHead, body: Body
+        self,
+        mirror: Mirror,
+        side: Side,
+        exchange: Exchange,
+        answer: AnswerHead,
+        body: Body,
+        *,
+        control: bool = False,
     ) -> None:
         self.mirror = mirror
         self.side = side
+        self.control = control
         self.answer = answer
         self.answer_body = body
         self.body = exchange.body
@@ -210,10 +246,14 @@ class Shadow:
 
     def answered(self, answer: AnswerHead, body: Body) -> None:
         """Compare; see the module."""
-        tally = self.mirror.tally
-        mine = self.answer
+        mirror, mine = self.mirror, self.answer
+        tally = mirror.controls if self.control else mirror.tally
         if self.dry and answer.status < _CLIENT_ERROR and not answer.dry_run:
-            self.mirror.not_confirmed()
+            (mirror.control_not_confirmed if self.control else mirror.not_confirmed)()
+        if self.control and answer.status >= _SERVER_ERROR:
+            tally.miss("server error")  # it shows no noise, and must not excuse new's errors
+            mirror.done()
+            return
         self._record(_outcome(answer), max(answer.sync_records, mine.sync_records))
         if mine.sync_digest and answer.sync_digest:
             same = (
@@ -227,8 +267,8 @@ class Shadow:
         else:
             tally.differed += 1
             tally.listings_differed += max(answer.sync_records, mine.sync_records)
-            self.mirror.differed(self._difference(answer, body))
-        self.mirror.done()
+            mirror.differed(self._difference(answer, body))
+        mirror.done()
 
     def interim(self, answer: AnswerHead) -> None:
         """Nobody is there to be told early."""
@@ -236,7 +276,7 @@ class Shadow:
     def failed(self, failure: Failure, *, reused: bool) -> None:
         """Count it; a shadow is never sent twice."""
         del reused
-        self.mirror.tally.failed += 1
+        (self.mirror.controls if self.control else self.mirror.tally).miss(failure.reason)
         if failure is Failure.SATURATED:
             self._record(Outcome.IGNORED, 0)
         else:
@@ -244,7 +284,7 @@ class Shadow:
         self.mirror.done()
 
     def _record(self, outcome: Outcome, listings: int) -> None:
-        if outcome is Outcome.IGNORED:
+        if outcome is Outcome.IGNORED or self.control:
             return
         plane = self.mirror.plane
         now_us = monotonic_ns() // 1000
@@ -272,6 +312,7 @@ class Shadow:
                 else None
             ),
             request_id=self.request_id.decode("latin-1"),
+            control=self.control,
         )  # fmt: skip
 
 

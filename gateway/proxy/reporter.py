@@ -124,7 +124,7 @@ class Reporter(asyncio.Protocol):
         if self._flowing():
             self.send(difference)
         else:
-            self.plane.mirror.not_handed_on()
+            self.plane.mirror.not_handed_on(difference)
 
     def tick(self) -> None:
         """Report the last second when it is over."""

@@ -90,6 +90,66 @@ async def test_a_shadow_that_confirms_no_dry_run_is_the_last() -> None:
         assert len(new.requests) == 1
 
 
+async def test_a_share_is_repeated_against_the_system_that_answered() -> None:
+    """The control is a dry run of the same sync; it counts for nobody and is told apart."""
+    found = []
+
+    async def moody(received: Received) -> bytes:
+        return sync_answer("bb" if received.header("sync-shadow-of") else "aa")
+
+    async with (
+        RecordingUpstream(moody) as old,
+        RecordingUpstream(sync_answer("aa")) as new,
+        data_plane(
+            unlimited(old.url, new.url), routing(0, **MIRRORED, control_rate=0.5)
+        ) as gateway,
+    ):
+        mirror = gateway.plane.mirror
+        mirror.on_difference = found.append
+        for _ in range(4):
+            await gateway.ask(SYNC, "POST", body=b"{}")
+        await until(lambda: mirror.controls.differed == 2 and mirror.tally.matched == 4)
+        controls = [each for each in old.requests if each.header("sync-shadow-of")]
+        assert [each.header("sync-dry-run") for each in controls] == ["true", "true"]
+        assert {each.header("sync-shadow-digest") for each in controls} == {"aa"}
+        assert [(each.control, each.variant) for each in found] == [(True, "old")] * 2
+        assert mirror.tally.differed == 0
+        assert (
+            sorted(gateway.runs) == [("new", int(Outcome.OK))] * 4 + [("old", int(Outcome.OK))] * 4
+        )
+        cells = gateway.plane.cells()
+        assert cells['syncgate_controls_total{result="differed"}'] == 2
+        assert cells['syncgate_control_listings_total{result="differed"}'] == 6
+
+
+async def test_a_control_that_fails_shows_no_noise_and_one_unconfirmed_is_the_last() -> None:
+    """A server error is a miss; an answer that may have been stored ends the repeating alone."""
+    broken = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+    stored = sync_answer("aa").replace(b"Sync-Dry-Run: applied\r\n", b"")
+    answers = {"controls": broken}
+
+    async def old_service(received: Received) -> bytes:
+        return answers["controls"] if received.header("sync-shadow-of") else sync_answer("aa")
+
+    async with (
+        RecordingUpstream(old_service) as old,
+        RecordingUpstream(sync_answer("aa")) as new,
+        data_plane(
+            unlimited(old.url, new.url), routing(0, **MIRRORED, control_rate=1.0)
+        ) as gateway,
+    ):
+        mirror = gateway.plane.mirror
+        await gateway.ask(SYNC, "POST", body=b"{}")
+        await until(lambda: mirror.controls.unanswered == {"server error": 1})
+        answers["controls"] = stored
+        await gateway.ask(SYNC, "POST", body=b"{}")
+        await until(lambda: mirror.controls_unconfirmed == 1)
+        await gateway.ask(SYNC, "POST", body=b"{}")
+        await until(lambda: mirror.tally.matched == 3)
+        assert (mirror.unconfirmed, mirror.controls.differed) == (0, 0)
+        assert sum(each.header("sync-shadow-of") is not None for each in old.requests) == 2
+
+
 async def test_differences_are_handed_on_with_both_bodies() -> None:
     """By status, by digest, and by bytes where there is no digest."""
     found = []
