@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from ops.devstack import postgres
 from ops.devstack import valkey as valkey_server
+from tests.support.redis_servers import KINDS, RedisFactory
 from tests.support.servers import (
     PostgrestFactory,
     create_database,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ops.devstack.postgres import Postgres
     from ops.devstack.valkey import Valkey
+    from tests.support.redis_servers import RedisServer
     from tests.support.servers import Database
 
 
@@ -102,3 +104,24 @@ def valkey(server_logs: Path) -> Iterator[Valkey]:
     server = valkey_server.start(log=server_logs / "valkey.log")
     yield server
     server.stop()
+
+
+@pytest.fixture
+def redis_factory() -> Iterator[RedisFactory]:
+    """Starts servers of the test's own: `redis_factory("redis", "--maxmemory", "2mb")`."""
+    factory = RedisFactory()
+    yield factory
+    factory.stop()
+
+
+@pytest.fixture(scope="session")
+def _shared_redis() -> Iterator[RedisFactory]:
+    factory = RedisFactory()
+    yield factory
+    factory.stop()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def redis_server(request: pytest.FixtureRequest, _shared_redis: RedisFactory) -> RedisServer:
+    """The test runs on Valkey 9 and on PATH's Redis; shared, so take a prefix of your own."""
+    return _shared_redis(request.param)

