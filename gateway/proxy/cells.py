@@ -32,7 +32,7 @@ def render(plane: Plane) -> dict[str, float]:
     for word, tally in (("shadow", mirror.tally), ("control", mirror.controls)):
         for result in ("matched", "differed", "failed"):
             cells[f'syncgate_{word}s_total{{result="{result}"}}'] = getattr(tally, result)
-        for result in ("matched", "differed"):
+        for result in ("matched", "differed", "lost"):
             listings = getattr(tally, f"listings_{result}")
             cells[f'syncgate_{word}_listings_total{{result="{result}"}}'] = listings
         for reason, count in tally.unanswered.items():

@@ -59,12 +59,15 @@ class Tally:
     failed: int = 0
     listings_matched: int = 0
     listings_differed: int = 0
+    listings_lost: int = 0
+    """Of shadows that gave nothing to compare: failed or dropped."""
     unanswered: dict[str, int] = field(default_factory=dict)
     """Why those that failed had none."""
 
-    def miss(self, reason: str) -> None:
+    def miss(self, reason: str, listings: int) -> None:
         """Count one that gave nothing to compare."""
         self.failed += 1
+        self.listings_lost += listings
         self.unanswered[reason] = self.unanswered.get(reason, 0) + 1
 
 
@@ -134,9 +137,9 @@ class Mirror:
         if self.in_flight < self.in_flight_cap:
             self._send(shadow)
         elif len(self.queue) >= self.queue_cap:
-            self._drop("queue_full", control=shadow.control)
+            self._lose(shadow, "queue_full")
         elif self.queued_bytes + shadow.held_bytes > self.queue_bytes_cap:
-            self._drop("queue_bytes_full", control=shadow.control)
+            self._lose(shadow, "queue_bytes_full")
         else:
             self.queue.append(shadow)
             self.queued_bytes += shadow.held_bytes
@@ -151,6 +154,14 @@ class Mirror:
         reason = f"control_{reason}" if control else reason
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
+    def _lose(self, shadow: Shadow, reason: str) -> None:
+        self.tally_of(shadow).listings_lost += shadow.answer.sync_records
+        self._drop(reason, control=shadow.control)
+
+    def tally_of(self, shadow: Shadow) -> Tally:
+        """Give where a shadow is counted: those of the other system, or the controls."""
+        return self.controls if shadow.control else self.tally
+
     def done(self) -> None:
         """Let the next one go."""
         self.in_flight -= 1
@@ -161,7 +172,7 @@ class Mirror:
             if wanted:
                 self._send(shadow)
             else:  # the routing changed while it waited
-                self._drop("mirror_off", control=shadow.control)
+                self._lose(shadow, "mirror_off")
 
     def differed(self, difference: ShadowDiffered) -> None:
         """Hand a difference on, unless there were too many of late."""
@@ -194,7 +205,7 @@ class Mirror:
     def close(self) -> None:
         """Drop what waits and close the connections."""
         for shadow in self.queue:
-            self._drop("draining", control=shadow.control)
+            self._lose(shadow, "draining")
         self.queue.clear()
         for pool in self.pools.values():
             pool.close()
@@ -247,11 +258,13 @@ class Shadow:
     def answered(self, answer: AnswerHead, body: Body) -> None:
         """Compare; see the module."""
         mirror, mine = self.mirror, self.answer
-        tally = mirror.controls if self.control else mirror.tally
+        tally = mirror.tally_of(self)
         if self.dry and answer.status < _CLIENT_ERROR and not answer.dry_run:
             (mirror.control_not_confirmed if self.control else mirror.not_confirmed)()
         if self.control and answer.status >= _SERVER_ERROR:
-            tally.miss("server error")  # it shows no noise, and must not excuse new's errors
+            tally.miss(
+                "server error", mine.sync_records
+            )  # it shows no noise, and must not excuse new's errors
             mirror.done()
             return
         self._record(_outcome(answer), max(answer.sync_records, mine.sync_records))
@@ -276,7 +289,7 @@ class Shadow:
     def failed(self, failure: Failure, *, reused: bool) -> None:
         """Count it; a shadow is never sent twice."""
         del reused
-        (self.mirror.controls if self.control else self.mirror.tally).miss(failure.reason)
+        self.mirror.tally_of(self).miss(failure.reason, self.answer.sync_records)
         if failure is Failure.SATURATED:
             self._record(Outcome.IGNORED, 0)
         else:

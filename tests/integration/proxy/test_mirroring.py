@@ -182,6 +182,8 @@ async def test_a_dead_or_slow_mirror_costs_no_client_anything() -> None:
     ):
         assert (await gateway.ask(SYNC, "POST", body=b"{}")).status == 200
         await until(lambda: gateway.plane.mirror.tally.failed)
+        assert gateway.plane.mirror.tally.unanswered == {"connection refused": 1}
+        assert gateway.plane.cells()['syncgate_shadow_listings_total{result="lost"}'] == 3
         assert gateway.runs[-1] == ("new", int(Outcome.ERROR))
 
     async def never(_: Received) -> bytes:
