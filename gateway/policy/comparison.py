@@ -41,6 +41,13 @@ class ScoreTable(Table):
     """Causes that are shown and kept but do not count; format-only differences never count."""
 
 
+class ControlTable(Table):
+    """How old is repeated against itself, to learn what is only noise."""
+
+    rate: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.05
+    """The share of mirrored syncs that are repeated as a dry run of old; 0: noise is not learnt."""
+
+
 class KeepTable(Table):
     """How much is kept of what differs."""
 
@@ -81,6 +88,7 @@ class ComparisonFile(Table):
     """The whole file."""
 
     score: ScoreTable = ScoreTable()
+    control: ControlTable = ControlTable()
     keep: KeepTable = KeepTable()
     rule: list[RuleTable] = Field(default_factory=list, max_length=MAX_RULES)
 
@@ -92,6 +100,7 @@ class ComparisonPolicy:
     rules: Rules
     confidence: float
     noise_significance: float
+    control_rate: float
     differences_per_listing: int
     examples_per_field: int
     fields: int
@@ -118,6 +127,7 @@ def parse_comparison(text: str, *, source: str = "comparison") -> ComparisonPoli
         rules=Rules(rules, forgiven=file.score.forgiven),
         confidence=file.score.confidence,
         noise_significance=file.score.noise_significance,
+        control_rate=file.control.rate,
         differences_per_listing=file.keep.differences_per_listing,
         examples_per_field=file.keep.examples_per_field,
         fields=file.keep.fields,
