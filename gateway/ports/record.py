@@ -156,7 +156,9 @@ class UserReport:
 class Transition:
     """Everything one step changes; stored whole or not at all.
 
-    `document` None leaves the state as it is (a record without a change).
+    `document` None leaves the state as it is (a record without a change). `token` > 0 is the
+    fencing token of the lease under which the step was decided: a store that a fleet shares refuses
+    one lower than the highest it has seen (FencedError). 0: a person's order, or a single node.
     """
 
     expected_version: int
@@ -166,6 +168,7 @@ class Transition:
     events: tuple[EventDraft, ...] = ()
     measurements: tuple[MeasurementDraft, ...] = ()
     reports: tuple[UserReport, ...] = ()
+    token: int = 0
 
 
 @dataclass(frozen=True, slots=True)
