@@ -1,25 +1,25 @@
 """
 What a fleet shares: who decides (lease), what everybody knows (board), how much each may use.
 
-Three small servers behind one Redis. Nothing on a request's way ever calls them: `control/fleet`
-does, in loops of its own, and goes on without them when they are away.
+Nothing on a request's way ever calls these: `control/fleet` does, in loops of its own, and goes on
+without them when they are away.
 
-| port | called by | how often |
+| call | by | how often |
 |---|---|---|
-| `LeaseDesk.claim` | the lease loop of every replica | every third of the lease's length |
-| `Board.exchange` | the push loop of every replica | once a second, and at once on alarm or stop |
-| `Board.news` | the follower loop of every replica | one subscription |
-| `Board.confirm` | whoever put a version in force | once per version |
-| `Shares.refill` | the shares loop of every replica, all keys at once | once a second, if any |
-| `Shares.probe` | a replica whose breaker wants to try again | once per try |
+| `FleetLease.renew` | the lease loop of every replica | a few times per term |
+| `Board.post` | the push loop of every replica | once a second; at once on alarm or a new version |
+| `Board.read` | who waits for the others to confirm a stop | every 50 ms, for a second at most |
+| `Board.listen` | the follower loop of every replica | one subscription |
+| `Ledger.exchange` | the shares loop of every replica, all keys at once | while limits are in use |
 | `FleetStore.commit` | the holder, and whoever carries out a person's order | per change |
 
 **Errors.** Every call raises StoreUnavailableError (or one of its kinds: refused, read-only, full,
-starting) when the server does not answer in time or says no, and nothing else of its own.
+starting) when the server does not answer in time or says no, StateUnreadableError when something
+foreign stands under our names, and nothing else of its own.
 
-**Time.** Instants that cross between replicas are the server's (`server_us`, Redis TIME), never a
-replica's wall clock; ages are spans on the server's clock. Spans that decide about holding a lease
-are measured by the caller on its own monotonic clock, from before the call was sent.
+**Time.** Instants that cross between replicas are the server's (Redis TIME), never a replica's wall
+clock; ages are spans on the server's clock. How long a lease is held is measured by its holder on
+its own steady clock, from before the call was sent.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.ports.record import StateStore
+from gateway.ports.world import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from gateway.ports.record import StoredState
+    from gateway.core.limiter import Quota
+    from gateway.core.shares import Ask, Grant
+    from gateway.ports.record import Document, StoredState
 
-MAX_PUSH_BYTES: Final = 256 * 1024
-"""A push that is larger is refused by its writer; a reader drops what is larger unread."""
-
-PUSHES_KEPT_S: Final = 30
-"""How long the board keeps pushes: a reader that was away for longer has missed some."""
+MAX_POSTING_BYTES: Final = 256 * 1024
 
 
 # --- the state -----------------------------------------------------------------------------------
@@ -65,33 +64,27 @@ class FleetStore(StateStore, Protocol):
 # --- the lease -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What became of one attempt to take or renew the lease."""
+class FleetLease(Lease, Protocol):
+    """`Lease` that one replica of the fleet holds at a time.
 
-    mine: bool
-    token: int
-    """The current holder's fencing token: it grows by at least one with every change of holder,
-    and also when the same holder had let it lapse."""
-    holder: str
-    """The current holder's replica name (the caller's if `mine`)."""
-    left_us: int
-    """How long the current lease still runs, on the server's clock."""
-    server_us: int
+    `held` never waits and is pessimistic: false as soon as the term less a margin has passed since
+    the last successful renewal was *begun*, so a process that slept finds it false on waking.
+    """
 
+    @property
+    def holder(self) -> str:
+        """Who has it, as far as was last heard (`name@boot`); empty if nobody knows."""
+        ...
 
-class LeaseDesk(Protocol):
-    """Gives the one lease of the fleet out, in one atomic step on the server's clock."""
+    async def renew(self, *, floor: int = 0) -> bool:
+        """Take it if nobody has it, keep it if we have it; say whether we hold it.
 
-    async def claim(self, replica: str, boot: str, *, lease_us: int) -> Claim:
-        """Renew it if it is (replica, boot)'s, take it if it is free, else say whose it is.
-
-        A new boot of the same name is another holder.
+        `floor` is the highest fencing token the caller knows of: a new one is higher.
         """
         ...
 
-    async def give_up(self, replica: str, boot: str) -> None:
-        """Let go of it if (replica, boot) holds it, so that another need not wait."""
+    async def release(self) -> None:
+        """Let another take over at once; what cannot be given back runs out."""
         ...
 
 
@@ -99,95 +92,45 @@ class LeaseDesk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
-    """What one replica tells the others of its last second; the board does not look inside."""
+class Posting:
+    """What one replica put up last, and how long ago on the server's clock."""
 
     replica: str
-    boot: str
-    """Random, of this run of the process: a name that comes back is another one."""
-    number: int
-    """Counts up by one per boot, so that a gap shows."""
-    body: bytes
-    """At most `MAX_PUSH_BYTES`; `control/fleet/pushes` writes and reads it."""
+    age_us: int
+    document: Document
+    """`control/fleet/postings` writes and reads it; the board does not look inside."""
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
-    """A push of any replica as it stands on the board."""
+class BoardReading:
+    """All replicas' postings, the version of the stored state (0: none), and the server's time."""
 
-    push: Push
-    server_us: int
-    """When it arrived."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """What the board says to a push: all that was posted since, in order of arrival."""
-
-    posted: Sequence[Posted]
-    """Every replica's, the caller's own included, after the cursor that was given; each exactly
-    once and in order, but only those of the last `PUSHES_KEPT_S`."""
-    cursor: str
-    """Give this the next time."""
-    state_version: int
-    """The stored state's version (0: none): the re-read that heals a lost message."""
-    server_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class StateChanged:
-    """A state of this version was stored."""
-
+    at_us: int
     version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """A replica's workers all route by this version of the rollout, or by a newer one.
-
-    Not the version of the stored record: that grows with every checkpoint, too.
-    """
-
-    replica: str
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Nudged:
-    """Somebody posted something that should not wait for the second."""
-
-
-News = StateChanged | Confirmed | Nudged
+    postings: tuple[Posting, ...]
 
 
 class Board(Protocol):
     """Where the replicas tell one another what they see and what they route by."""
 
-    async def exchange(self, push: Push, *, after: str = "", nudge: bool = False) -> Exchange:
-        """Post, and read what was posted after the cursor, in one round trip.
+    async def post(self, document: Document) -> BoardReading:
+        """Put up this replica's document and read everybody's: one round trip.
 
-        `after` "": everything that is kept. A cursor from before the server came back empty (or
-        with an earlier clock) reads everything that is there. `nudge` tells the others at once.
+        At most `MAX_POSTING_BYTES`. Only the newest posting of each replica is kept, so a document
+        carries the last few seconds with their numbers.
         """
         ...
 
-    async def confirm(self, replica: str, version: int) -> None:
-        """Note that this version (or a newer one) is in force at the replica, and tell it."""
+    async def read(self) -> BoardReading:
+        """Read everybody's."""
         ...
 
-    async def confirmations(self) -> Mapping[str, int]:
-        """Read the newest confirmed version of every replica that ever confirmed one."""
-        ...
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Call `heard` with every message, for ever; a line that breaks is taken up again.
 
-    async def forget(self, replica: str) -> None:
-        """Drop a replica's confirmation: it left, or was silent for so long that it is gone."""
-        ...
-
-    def news(self) -> AsyncIterator[News]:
-        """Subscribe, and yield what is told from then on; StoreUnavailableError when it breaks.
-
-        What cannot be read (another release's words) is left out. Nothing rests on it alone: the
-        exchange brings the same within a second.
+        "state N": a state of that version was stored. "": messages may have been missed, read
+        again. Anything else is to be ignored. Nothing rests on it alone: every reading brings the
+        version, too. Ends when cancelled.
         """
         ...
 
@@ -196,48 +139,35 @@ class Board(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
-    """What a replica wants of one limit for the next interval.
+class HolderAsk:
+    """One holder's ask for one key of one limit; `scope` keeps the limits' keys apart."""
 
-    `key` is made by the caller (`client:<digest>` or `upstream:old`), at most 128 ASCII characters.
-    The limit is `requests` per `period_us` with `burst` at once, over the whole fleet.
-    """
-
-    key: str
-    requests: int
-    period_us: int
-    burst: int
-    wanted: int
-    """How many requests it would like to let through until the next refill."""
-    unused: int = 0
-    """What is left of the last grant: given back."""
-    overdrawn: int = 0
-    """What was let through beyond the last grant (a key met for the first time): paid now."""
+    holder: str
+    """One worker of one replica."""
+    scope: str
+    """`client` or `upstream`."""
+    quota: Quota
+    ask: Ask
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What it gets: `tokens` requests, 0 when there is nothing left.
+class Ledger(Protocol):
+    """The accounts of limits that hold over the fleet; see `core.shares` for the rule."""
 
-    When all replicas together want more than there is, each gets about its part of what was wanted
-    over the last interval. A grant is spent or given back with the next refill; whoever does not
-    come back forfeits it, so the fleet exceeds a limit by one refill at most.
-    """
+    async def exchange(self, asks: Sequence[HolderAsk], *, holders: int) -> Sequence[Grant]:
+        """Charge what was used, hand out what is there: one `Grant` per ask, in order.
 
-    key: str
-    tokens: int
-
-
-class Shares(Protocol):
-    """Limits that hold over the fleet, leased in batches."""
-
-    async def refill(self, replica: str, wants: Sequence[Want]) -> Sequence[Grant]:
-        """Settle the last interval and lease the next: all keys in one round trip, in order."""
+        `holders` is how many workers of how many replicas share the budget now. When it raises,
+        nothing was handed out, and what was used has to be told again.
+        """
         ...
 
-    async def probe(self, upstream: str, *, permits: int, window_ms: int) -> bool:
-        """Take one of the half-open probes that the whole fleet has for an upstream.
 
-        There are `permits` in a window of that length; False when they are taken.
+class ProbePermits(Protocol):
+    """Half-open probes of circuit breakers, counted over the fleet."""
+
+    async def probe(self, upstream: str, *, permits: int, window_ms: int) -> bool:
+        """Take one of the probes that the whole fleet has for an upstream in such a window.
+
+        False when all `permits` are taken.
         """
         ...
