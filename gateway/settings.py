@@ -9,14 +9,17 @@ appear in a message. Names are the outside contract; field names carry their uni
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping  # noqa: TC003 - a dataclass field
+from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -34,6 +37,7 @@ _PROJECT: Final = Path(__file__).resolve().parent.parent
 _MIN_TOKEN_CHARACTERS: Final = 8
 _MIN_TOKEN_VARIETY: Final = 4
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
+_HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
 _TOKEN_NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
@@ -133,6 +137,17 @@ def _webhook_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _hosts(value: object) -> frozenset[str]:
+    """Read `a.example.com, *.example.org, 10.0.0.5`: names and addresses, nothing else."""
+    if isinstance(value, frozenset):
+        return value
+    hosts = [entry.strip().rstrip(".").lower() for entry in str(value).split(",")]
+    for position, host in enumerate((one for one in hosts if one), start=1):
+        if not _HOST.fullmatch(host):
+            raise ValueError(f"entry {position} is not a host name such as mail.example.com")
+    return frozenset(host for host in hosts if host)
+
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Rate = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
@@ -203,6 +218,11 @@ class Settings(BaseSettings):
     alert_webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] | None = Field(
         None, alias="ALERT_WEBHOOK_URL"
     )
+    # Whom alerts may go to, besides the hosts of Slack and Twilio; channels are in alerts.toml.
+    alert_allowed_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(_hosts)] = Field(
+        frozenset(), alias="ALERT_ALLOWED_HOSTS"
+    )
+    alert_allow_private: bool = Field(False, alias="ALERT_ALLOW_PRIVATE")  # noqa: FBT003 - as above
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     log_file_path: Path | None = Field(None, alias="LOG_FILE_PATH")
 
@@ -211,6 +231,23 @@ class Settings(BaseSettings):
         if (self.tls_certificate is None) is not (self.tls_key is None):
             raise ValueError("GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY belong together")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Variables that config files name; looked up by name, never listed nor shown."""
+
+    _values: Mapping[str, str] = field(repr=False)
+
+    def get(self, variable: str) -> str | None:
+        """Give its value; None if it is not set or empty."""
+        return self._values.get(variable, "").strip() or None
+
+
+def load_secrets(*, env_file: Path | None = Path(".env")) -> Secrets:
+    """Read environment and `.env` as `load_settings` does; the environment wins."""
+    filed = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
+    return Secrets({**{name: text for name, text in filed.items() if text}, **os.environ})
 
 
 def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
