@@ -140,12 +140,13 @@ def _channels(raw: dict[str, Any]) -> Iterator[Fault]:
         if needs is None:
             continue
         secrets, receivers = needs
-        given = channel.get("secrets")
-        missing = [name for name in secrets if not isinstance(given, dict) or name not in given]
+        written = channel.get("secrets")
+        given = written if isinstance(written, dict) else {}
+        missing = [name for name in secrets if name not in given]
         for name in missing:
             yield path, f"expected secrets.{name}: the environment variable with it"
-        if receivers and not channel.get("to"):
-            yield path, f"expected 'to': {kind} needs receivers"
+        if receivers and not channel.get("to") and "to" not in given:
+            yield path, f"expected 'to' (or secrets.to): {kind} needs receivers"
 
 
 def _follow_ups(raw: dict[str, Any]) -> Iterator[Fault]:
