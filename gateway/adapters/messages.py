@@ -23,7 +23,7 @@ from gateway.errors import ConfigurationError, Fault
 from gateway.ports.alerts import Language, Rendered, Severity, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from gateway.ports.alerts import Delivery
@@ -32,7 +32,8 @@ GENERAL: Final = "general"
 ALERT: Final = "alert"
 NAMES: Final = (
     *(ALERT, "started", "promoted", "completed", "rollback", "emergency_stop", "decision"),
-    *("promotion_wanted", "cause_due", "notice", "report", "test", GENERAL),
+    *("promotion_wanted", "cause_due", "details_due", "stakeholders_first"),
+    *("stakeholders_progress", "stakeholders_report", "notice", "report", "test", GENERAL),
 )
 """What a template can be called before its stage."""
 REQUIRED: Final = (
@@ -41,6 +42,7 @@ REQUIRED: Final = (
     *(f"{ALERT}.raised.{level.value}" for level in Severity),
 )
 """What has to be there in every language."""
+_FIRST_WORD: Final = frozenset({Stage.RAISED, Stage.TOLD, Stage.FOLLOW_UP})
 _SUFFIX: Final = ".txt"
 _MOST_BYTES: Final = 16 * 1024
 _MOST_TITLE: Final = 200
@@ -118,16 +120,20 @@ class Templates:
 
     def _template(self, delivery: Delivery) -> Template:
         message, stage, level = delivery.message, delivery.stage.value, delivery.level.value
-        for name in (f"{message}.{stage}.{level}", f"{message}.{stage}", message):
-            if (found := self._found.get((delivery.language, name))) is not None:
-                return found
-        # An update of something is told like the thing itself rather than without its figures.
-        first = f"{ALERT}.{Stage.RAISED.value}.{level}" if message == ALERT else GENERAL
-        return self._found[delivery.language, first]
+        names = [f"{message}.{stage}.{level}", f"{message}.{stage}"]
+        # The plain template says that it happened; that it is answered or over is said for all.
+        own = [message] if delivery.stage in _FIRST_WORD else []
+        names += [*own, f"{ALERT}.{stage}.{level}", f"{ALERT}.{stage}", message, GENERAL]
+        known_ones = (self._found.get((delivery.language, name)) for name in names)
+        return next(found for found in known_ones if found is not None)
 
 
-def load_messages(folder: Path) -> Templates:
-    """Read every template; MessagesError with every fault, its file, line and what is known."""
+def load_messages(folder: Path, *, also: Iterable[str] = ()) -> Templates:
+    """Read every template; MessagesError with every fault, its file, line and what is known.
+
+    `also` are messages that the operator's own follow-ups name.
+    """
+    names = (*NAMES, *also)
     faults: list[Fault] = []
     found: dict[tuple[Language, str], Template] = {}
     try:
@@ -141,7 +147,7 @@ def load_messages(folder: Path) -> Templates:
             faults.append(Fault(str(path), "is no language we speak", ", ".join(sorted(languages))))
             continue
         for file in sorted(path.iterdir()):
-            template = _read(file, faults)
+            template = _read(file, names, faults)
             if template is not None:
                 found[Language(path.name), file.name.removesuffix(_SUFFIX)] = template
     named = {fault.where.partition(":")[0] for fault in faults}
@@ -155,9 +161,9 @@ def load_messages(folder: Path) -> Templates:
     return Templates(found)
 
 
-def _read(file: Path, faults: list[Fault]) -> Template | None:
+def _read(file: Path, names: Sequence[str], faults: list[Fault]) -> Template | None:
     where = str(file)
-    if fault := _misnamed(file.name):
+    if fault := _misnamed(file.name, names):
         faults.append(Fault(where, *fault))
         return None
     try:
@@ -184,13 +190,13 @@ def _read(file: Path, faults: list[Fault]) -> Template | None:
     return Template(made[0], tuple(made[2:])) if len(faults) == before else None
 
 
-def _misnamed(name: str) -> tuple[str, str] | None:
+def _misnamed(name: str, names: Sequence[str]) -> tuple[str, str] | None:
     """Say what is wrong with a file's name; a template nobody would ever use is a mistake."""
     if not name.endswith(_SUFFIX):
         return "is no template", f"a name that ends with {_SUFFIX}"
     message, *rest = name.removesuffix(_SUFFIX).split(".")
-    if message not in NAMES:
-        return "is no message of ours", ", ".join(NAMES)
+    if message not in names:
+        return "is no message of ours", ", ".join(names)
     stages, levels = [each.value for each in Stage], [each.value for each in Severity]
     if len(rest) > 2 or (rest and rest[0] not in stages):  # noqa: PLR2004 - stage and level
         return "names no stage", f"{message}.<stage> with one of {', '.join(stages)}"
