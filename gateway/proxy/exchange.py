@@ -49,8 +49,8 @@ class Exchange:
     """A `Call` of the pool on behalf of one client's request."""
 
     __slots__ = (
-        "body", "client", "deadline_us", "forced", "head", "permit", "plane", "request_head",
-        "request_id", "retried", "scope", "side", "started_us", "to_head",
+        "body", "client", "deadline_us", "forced", "head", "kept", "permit", "plane",
+        "request_head", "request_id", "retried", "scope", "side", "started_us", "to_head",
     )  # fmt: skip
 
     def __init__(self, plane: Plane, client: ClientConnection, head: Head, body: Body) -> None:
@@ -60,6 +60,7 @@ class Exchange:
         self.body = body
         self.to_head = head.is_head
         self.retried = False
+        self.kept = True
         self.forced = False
         self.scope: bytes | None = None
 
@@ -138,7 +139,9 @@ class Exchange:
             return
         self.permit = decision
         self._write_head(side)
-        side.pool.submit(self)
+        sent = side.pool.submit(self)
+        if sent and not self.head.is_read and self.scope is None and plane.mirror.target is None:
+            self.body, self.kept = b"", False  # never sent again: the next one takes the memory
 
     def _write_head(self, side: Side) -> None:
         head, client, identity = self.head, self.client, self.request_id
@@ -211,7 +214,7 @@ class Exchange:
             client.answer(
                 answer.forward, self.side.mark, self.request_id, b"" if self.to_head else body
             )
-        if plane.mirror.target is not None:
+        if plane.mirror.target is not None and self.kept:
             plane.mirror.shadow(self, answer, body)
 
     def interim(self, answer: AnswerHead) -> None:

@@ -21,6 +21,7 @@ import httptools
 from gateway.proxy.bodies import tail
 from gateway.proxy.guard import CHUNKED, Head, Refusal, inspect
 from gateway.proxy.problems import CONTINUE
+from gateway.proxy.reading import LARGE_BYTES, read_large
 
 if TYPE_CHECKING:
     from gateway.proxy.bodies import Body
@@ -105,6 +106,8 @@ class Intake(asyncio.Protocol):
                 length = len(data) - end
                 if length == head.length or (length == 0 and head.length <= 0):
                     self.serve(head, tail(data, end))
+                    if length >= LARGE_BYTES:
+                        read_large(self.transport, self, self.plane.buffers)
                     return
                 if 0 < length < head.length:
                     self._begin_body(head)
@@ -116,6 +119,17 @@ class Intake(asyncio.Protocol):
             self._take(data)
         else:
             self._parse(data)
+
+    def read_in_place(self, buffer: bytearray, size: int) -> bool:
+        """Take a whole request with a head seen before."""
+        if self.parser is not None or self.phase is not IDLE:
+            return False
+        end = buffer.find(HEAD_END, 0, _MEMO_HEAD_BYTES) + 4
+        head = self.plane.heads.get(bytes(buffer[:end]))
+        if head is None or size - end != head.length:
+            return False
+        self.serve(head, memoryview(buffer)[end:size])
+        return True
 
     # --- the short way: a head seen before ---
 

@@ -30,6 +30,7 @@ from gateway.proxy.cells import render
 from gateway.proxy.guard import Rules
 from gateway.proxy.mirror import Mirror
 from gateway.proxy.pool import Pool
+from gateway.proxy.reading import Buffers
 
 if TYPE_CHECKING:
     import asyncio
@@ -115,6 +116,7 @@ class Plane:
         self.now_us = monotonic_ns() // 1000
         # Seconds are counted by a clock that reads as wall time but cannot jump.
         self.epoch_us = int(time() * 1e6) - self.now_us
+        self.buffers = Buffers(lambda: self.mirror.target is None)
         self.old = self._side(Variant.BASELINE, settings.old_url)
         self.new = self._side(Variant.CANARY, settings.new_url)
         self.mirror = Mirror(self, lambda side, cap: self._pool(side.pool.url, cap))
@@ -176,6 +178,7 @@ class Plane:
             idle_us=settings.upstream_idle_ms * 1000,
             stall_us=settings.read_timeout_ms * 1000,
             max_answer_bytes=settings.max_answer_bytes,
+            buffers=self.buffers,
         )
 
     @property

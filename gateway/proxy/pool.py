@@ -18,6 +18,7 @@ from gateway.proxy.upstream import Failure, UpstreamConnection
 
 if TYPE_CHECKING:
     from gateway.proxy.answers import AnswerHead
+    from gateway.proxy.reading import Buffers
     from gateway.proxy.upstream import Call
 
 _HTTP_PORT: Final = 80
@@ -36,6 +37,7 @@ class Pool:
         idle_us: int,
         stall_us: int,
         max_answer_bytes: int,
+        buffers: Buffers,
     ) -> None:
         self.url = url
         parts = urlsplit(url)
@@ -48,6 +50,7 @@ class Pool:
         self.idle_us = idle_us
         self.stall_us = stall_us
         self.max_answer_bytes = max_answer_bytes
+        self.buffers = buffers
         self.heads: dict[bytes, AnswerHead] = {}
         self.idle: list[UpstreamConnection] = []
         self.all: set[UpstreamConnection] = set()
@@ -55,13 +58,14 @@ class Pool:
         self.opening: set[asyncio.Task[None]] = set()
         self.closed = False
 
-    def submit(self, call: Call, *, fresh: bool = False) -> None:
-        """Send the call on a free connection, or as soon as there is one."""
+    def submit(self, call: Call, *, fresh: bool = False) -> bool:
+        """Send the call on a free connection, or as soon as there is one; tell if it is sent."""
         if self.idle and not fresh:
             self.idle.pop().send(call)
-            return
+            return True
         self.waiting.append((monotonic_ns() // 1000 + self.connect_timeout_us, call))
         self._open_more()
+        return False
 
     def _open_more(self) -> None:
         wanted = len(self.waiting) - len(self.opening)

@@ -23,6 +23,7 @@ import httptools
 
 from gateway.proxy.answers import CHUNKED, EMPTY, AnswerHead, read_answer
 from gateway.proxy.bodies import JOIN_BELOW_BYTES, tail
+from gateway.proxy.reading import LARGE_BYTES, read_large
 
 if TYPE_CHECKING:
     from gateway.proxy.bodies import Body
@@ -152,6 +153,17 @@ class UpstreamConnection(asyncio.Protocol):
 
     # --- the short way: a head seen before, a body of known length ---
 
+    def read_in_place(self, buffer: bytearray, size: int) -> bool:
+        """Take a whole answer with a head seen before."""
+        if self.call is None or self.call.to_head or self.need or self.parser is not None:
+            return False
+        end = buffer.find(_HEAD_END, 0, _MEMO_HEAD_BYTES) + 4
+        answer = self.pool.heads.get(bytes(buffer[:end]))
+        if answer is None or size - end != answer.length:
+            return False
+        self._finish(answer, memoryview(buffer)[end:size], reuse=True)
+        return True
+
     def _start(self, data: bytes) -> None:
         end = data.find(_HEAD_END) + 4
         answer = self.pool.heads.get(data[:end]) if end > 3 else None  # noqa: PLR2004 - found
@@ -163,6 +175,8 @@ class UpstreamConnection(asyncio.Protocol):
         length = len(data) - end
         if length == answer.length:
             self._finish(answer, tail(data, end), reuse=True)
+            if length >= LARGE_BYTES:
+                read_large(self.transport, self, self.pool.buffers)
             return
         self.answer = answer
         self.opening = data[:1]

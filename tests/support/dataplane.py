@@ -248,8 +248,9 @@ class _Calls:
         self.host_line = b"Host: upstream\r\n"
         self.all: set[Any] = set()
 
-    def submit(self, call: Any, *, fresh: bool = False) -> None:
+    def submit(self, call: Any, *, fresh: bool = False) -> bool:
         self.calls.append(call)
+        return False
 
     def sweep(self, now_us: int) -> None:
         """Nothing is ever late here."""
