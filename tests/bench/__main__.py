@@ -65,7 +65,7 @@ def workloads(only: set[str]) -> list[Workload]:
 
 def measure(
     entered: dict[str, contenders.Contender], workload: Workload, *,
-    rounds: int, seconds: int, folder: Path,
+    rounds: int, seconds: float, folder: Path, upstreams: tuple[int, int],
 ) -> dict[str, list[Reading]]:  # fmt: skip
     """Let the contenders take turns."""
     taking_part = {"nginx": entered["nginx"]}
@@ -76,7 +76,7 @@ def measure(
     readings: dict[str, list[Reading]] = {name: [] for name in taking_part}
     for _ in range(rounds):
         for name, contender in taking_part.items():
-            readings[name].append(run(contender, workload, seconds, folder))
+            readings[name].append(run(contender, workload, seconds, folder, upstreams))
     return readings
 
 
@@ -107,7 +107,7 @@ def main() -> int:
     """Run the comparison; 0 also when a target is missed, because a bench measures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--only", default="W1,W2,W3,W4")
     options = parser.parse_args()
     if absent := contenders.missing():
@@ -145,7 +145,7 @@ def main() -> int:
                 last = workload.name
             readings = measure(
                 entered, workload,
-                rounds=options.rounds, seconds=options.seconds, folder=folder,
+                rounds=options.rounds, seconds=options.seconds, folder=folder, upstreams=(old, new),
             )  # fmt: skip
             missed += not show(workload, readings)
         say(f"\n{missed} of the targets missed" if missed else "\nall targets met")

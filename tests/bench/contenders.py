@@ -48,6 +48,7 @@ UPSTREAM = """
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     add_header Sync-Dry-Run applied;
+    location = /served {{ stub_status; }}
     location /api/property-listings/small {{ return 200 "{small}"; }}
     error_page 405 =200 $uri;
     location /api/property-listings/answer/sync {{ try_files /answer =404; }}

@@ -1,4 +1,9 @@
-"""Load by wrk, CPU by the kernel's own accounting of the contender's processes."""
+"""
+Load by wrk, CPU by the kernel's own accounting of the contender's processes.
+
+Only a window inside each run is measured, in the middle of steady load: connections are open by
+then, on both sides, as with clients that keep theirs. The upstreams count the requests in it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,9 @@ import re
 import socket
 import subprocess
 import time
+import urllib.request
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +23,7 @@ from tests.bench.contenders import BODY_BYTES, Contender, find
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TICK_US = 1_000_000 / os.sysconf("SC_CLK_TCK")
+SETTLE_S = 0.4
 _UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 POST = """
 wrk.method = "POST"
@@ -55,12 +62,21 @@ class Reading:
     errors: str
 
 
-def cpu_ticks(pids: Sequence[int]) -> int:
-    """Add up user and system time of processes, finished threads included."""
+def cpu_ns(pids: Sequence[int]) -> int:
+    """Add up the time on a CPU, user and system, of all threads of these processes."""
+    return sum(
+        int(thread.read_text().split()[0])
+        for pid in pids
+        for thread in Path(f"/proc/{pid}/task").glob("*/schedstat")
+    )
+
+
+def served(upstreams: Sequence[int]) -> int:
+    """Ask upstreams how many requests they have had."""
     total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
+    for port in upstreams:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/served", timeout=5) as told:
+            total += int(told.read().split()[9])  # the third number of the third line
     return total
 
 
@@ -70,30 +86,33 @@ def resident_kib(pids: Sequence[int]) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def run(contender: Contender, workload: Workload, seconds: int, folder: Path) -> Reading:
-    """Load one contender for a while."""
+def run(
+    contender: Contender, workload: Workload, seconds: float, folder: Path, upstreams: Sequence[int]
+) -> Reading:
+    """Load one contender for a while; of what is mirrored, only the first upstream counts."""
     program = find("wrk")
     assert program is not None
     command = [
-        program, "-t1", f"-c{workload.concurrency}", f"-d{seconds}s", "--latency",
+        program, "-t1", f"-c{workload.concurrency}", f"-d{ceil(seconds + SETTLE_S)}s", "--latency",
         f"http://127.0.0.1:{contender.port}{workload.path}",
     ]  # fmt: skip
     if workload.post or workload.named:
         script = folder / "requests.lua"
         script.write_text(NAMED if workload.named else POST.format(bytes=BODY_BYTES))
         command[1:1] = ["-s", str(script)]
-    before = cpu_ticks(contender.pids)
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    time.sleep(0.05)  # what a mirror does after the answer is its cost too
-    spent = (cpu_ticks(contender.pids) - before) * TICK_US
-    requests = re.search(r"(\d+) requests in", output)
+    counted = upstreams[:1] if workload.mirrored else upstreams
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
+        time.sleep(SETTLE_S)
+        count, spent = -served(counted), -cpu_ns(contender.pids)
+        time.sleep(seconds)
+        spent += cpu_ns(contender.pids)
+        count += served(counted)
+        output, _ = load.communicate()
     p50 = re.search(r"50%\s+([\d.]+)(us|ms|s)", output)
-    assert requests is not None, output
-    count = int(requests[1])
     errors = "; ".join(re.findall(r"(?:Non-2xx.*|Socket errors.*)", output))
     return Reading(
         requests=count,
-        cpu_us=spent / max(count, 1),
+        cpu_us=spent / 1000 / max(count, 1),
         p50_us=float(p50[1]) * _UNITS[p50[2]] if p50 else float("nan"),
         errors=errors,
     )
