@@ -12,6 +12,7 @@ import asyncio
 import html
 import ipaddress
 import socket
+import ssl  # noqa: TC003 - kept with asyncio's own
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.headerregistry import Address as MailAddress
@@ -112,7 +113,7 @@ def _word(text: str) -> str:
 
 
 class MailChannel:
-    """`Channel` to a few addresses, one mail for all."""
+    """`Channel` to a few addresses, one mail for all; `trust`: instead of the system's roots."""
 
     def __init__(
         self,
@@ -122,12 +123,14 @@ class MailChannel:
         sender: str,
         to: tuple[str, ...],
         deadline_s: float = DEADLINE_S,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._server = server
         self._targets = targets
         self._sender = sender
         self._to = to
         self._deadline_s = deadline_s
+        self._trust = trust
 
     async def send(self, message: Rendered) -> None:
         """Hand it to the server."""
@@ -149,20 +152,19 @@ class MailChannel:
     async def _send(self, mail: EmailMessage) -> None:
         server = self._server
         connected, address = await self._connect()
-        insists = bool(server.user) and not server.tls and not address.is_loopback
         client = aiosmtplib.SMTP(
             hostname=server.host,
             sock=connected,
             port=None,
             use_tls=server.tls,
-            start_tls=True if insists else (False if server.tls else None),
-            username=server.user or None,
-            password=server.password or None,
+            start_tls=False,
             local_hostname=_own_name(),
             timeout=self._deadline_s,
+            tls_context=self._trust,
         )
         try:
             await client.connect()
+            await self._sign_in(client, here=address.is_loopback)
             refused, _ = await client.send_message(mail)
         except BaseException:
             client.close()
@@ -174,6 +176,22 @@ class MailChannel:
             await client.quit()
         except aiosmtplib.SMTPException:
             client.close()  # the mail is taken; how the goodbye went is nobody's trouble
+
+    async def _sign_in(self, client: aiosmtplib.SMTP, *, here: bool) -> None:
+        """Encrypt if that is offered; credentials only go out encrypted, or stay on the machine."""
+        server = self._server
+        if not server.tls:
+            await client.ehlo()
+            if client.supports_extension("starttls"):
+                await client.starttls()
+            elif server.user and not here:
+                raise ChannelRefusedError(
+                    "The mail server offers no STARTTLS, and credentials are not sent in the "
+                    "clear.",
+                    todo="Use an smtps:// address, or a server that offers STARTTLS.",
+                )
+        if server.user:
+            await client.login(server.user, server.password)
 
     async def _connect(self) -> tuple[socket.socket, Address]:
         failure: OSError | None = None
@@ -211,9 +229,8 @@ def _translated(
     """Say what the server's no means: 4xx and no answer pass, 5xx do not. Its text is not shown."""
     if isinstance(error, aiosmtplib.SMTPNotSupported):
         return ChannelRefusedError(
-            "The mail server offers no STARTTLS or no sign-in that we know; credentials are not "
-            "sent in the clear.",
-            todo="Use an smtps:// address, or a server that offers STARTTLS.",
+            "The mail server offers no way to sign in that we know.",
+            todo="Leave user and password out of the address, or use another server.",
         )
     codes = [error.code] if isinstance(error, aiosmtplib.SMTPResponseException) else []
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):

@@ -43,12 +43,12 @@ def bounded(text: str, limit: int) -> str:
     return text[: max(0, limit - len(ELLIPSIS))].rstrip() + ELLIPSIS
 
 
-def cut_to_bytes(text: str, limit: int) -> str:
-    """Cut after `limit` bytes of UTF-8, never within a character."""
-    raw = text.encode()
-    if len(raw) <= limit:
+def without(text: str, *shown: str | None) -> str:
+    """Leave out lines that end in what a channel shows on its own: a command, a link."""
+    apart = tuple(each for each in shown if each)
+    if not apart:
         return text
-    return raw[: limit - len(ELLIPSIS.encode())].decode(errors="ignore").rstrip() + ELLIPSIS
+    return "\n".join(line for line in text.split("\n") if not line.endswith(apart)).rstrip()
 
 
 def _head(text: object, limit: int) -> str:

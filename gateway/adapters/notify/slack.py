@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from gateway.adapters.notify.plain import bounded, lines, one_line
+from gateway.adapters.notify.plain import bounded, lines, one_line, without
 
 if TYPE_CHECKING:
     from gateway.adapters.notify.posting import Poster
@@ -42,7 +42,7 @@ def document(message: Rendered, *, channel: str = "") -> dict[str, Any]:
     """Give what the webhook is sent."""
     title = one_line(message.title, _HEADING)
     heading = f"{_SIGNS.get(message.level.value, '')} {title}".strip()
-    text = lines(message.text, _TEXT)
+    text = lines(without(message.text, message.todo, message.link), _TEXT)
     blocks: list[dict[str, Any]] = [
         {
             "type": "header",
@@ -60,7 +60,7 @@ def document(message: Rendered, *, channel: str = "") -> dict[str, Any]:
     mark = f"{message.level.value} · {message.stage.value} · {one_line(message.id, 100)}"
     blocks.append({"type": "context", "elements": [_mrkdwn(escaped(mark, _FACT))]})
     made: dict[str, Any] = {
-        "text": escaped(f"{heading}\n{text}", _TEXT),
+        "text": escaped(heading, _HEADING),
         "blocks": blocks,
         "unfurl_links": False,
         "unfurl_media": False,
