@@ -17,7 +17,7 @@ import orjson
 
 from gateway.core.comparison import Cause, Comparison, Difference, Kind, Rule
 from gateway.errors import StoreUnavailableError
-from gateway.ports.compared import AddedRule, Example, History, Tally
+from gateway.ports.compared import AddedRule, Example, Fix, History, Kept, KeptListing, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +26,17 @@ if TYPE_CHECKING:
     from gateway.ports.compared import Changes
 
 FILE_NAME: Final = "comparisons.sqlite3"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = """
 create table if not exists facts (name text primary key, value text not null) strict;
-create table if not exists hours (hour integer primary key, tally text not null) strict;
-create table if not exists listings (slot integer primary key, comparison text not null) strict;
+create table if not exists tallies (
+  kind text not null, begun_us integer not null, tally text not null, primary key (kind, begun_us)
+) strict;
+create table if not exists kept (
+  kind text not null, slot integer not null, at_us integer not null, comparison text not null,
+  primary key (kind, slot)
+) strict;
+create table if not exists fixes (seq integer primary key, fix text not null) strict;
 create table if not exists examples (
   name text not null, place integer not null, example text not null, primary key (name, place)
 ) strict;
@@ -56,14 +62,8 @@ class SqliteComparisons:
                 era=facts.get("era", ""),
                 last_us=int(facts.get("last_us", 0)),
                 next_id=int(facts.get("next_id", 1)),
-                hours={
-                    hour: Tally(**orjson.loads(text))
-                    for hour, text in database.execute("select hour, tally from hours")
-                },
-                listings={
-                    slot: _comparison(orjson.loads(text))
-                    for slot, text in database.execute("select slot, comparison from listings")
-                },
+                shadows=_kept(database, "shadows"),
+                controls=_kept(database, "controls"),
                 examples={
                     (name, place): _example(orjson.loads(text))
                     for name, place, text in database.execute("select * from examples")
@@ -73,6 +73,10 @@ class SqliteComparisons:
                 rules=[
                     _rule(orjson.loads(text))
                     for (text,) in database.execute("select rule from rules order by seq")
+                ],
+                fixes=[
+                    Fix(**orjson.loads(text))
+                    for (text,) in database.execute("select fix from fixes order by seq")
                 ],
             )
 
@@ -99,9 +103,15 @@ class SqliteComparisons:
         if self._connection is None:
             database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             version = database.execute("pragma user_version").fetchone()[0]
-            if version not in {0, _VERSION}:
+            if version not in {0, 1, _VERSION}:
                 database.close()
                 raise sqlite3.DatabaseError(f"its schema is version {version}")
+            if version == 1:
+                # What was counted then cannot be told from controls; what people decided stays.
+                database.executescript(
+                    "drop table if exists hours; drop table if exists listings;"
+                    " delete from examples; delete from facts;"
+                )
             database.execute("pragma journal_mode=wal")
             database.execute("pragma synchronous=normal")
             database.executescript(f"{_SCHEMA}pragma user_version = {_VERSION};")
@@ -121,27 +131,45 @@ class SqliteComparisons:
 
 def _write(database: sqlite3.Connection, history: History, changes: Changes) -> None:
     if changes.forget:
-        for table in ("hours", "listings", "examples"):
+        for table in ("tallies", "kept", "examples"):
             database.execute(f"delete from {table}")  # noqa: S608 - names from the line above
-    _put(database, "hours (hour, tally)", {
-        (hour,): asdict(history.hours[hour]) for hour in changes.hours if hour in history.hours
+    kinds = {"shadows": history.shadows, "controls": history.controls}
+    _put(database, "tallies (kind, begun_us, tally)", {
+        (kind, begun_us): asdict(kinds[kind].tallies[begun_us])
+        for kind, begun_us in changes.tallies if begun_us in kinds[kind].tallies
     })  # fmt: skip
     database.executemany(
-        "delete from hours where hour = ?",
-        [(hour,) for hour in changes.hours if hour not in history.hours],
+        "delete from tallies where kind = ? and begun_us = ?",
+        [key for key in changes.tallies if key[1] not in kinds[key[0]].tallies],
     )
-    _put(database, "listings (slot, comparison)", {
-        (slot,): _plain(history.listings[slot])
-        for slot in changes.listings if slot in history.listings
+    kept = {
+        (kind, slot): kinds[kind].listings[slot]
+        for kind, slot in changes.listings
+        if slot in kinds[kind].listings
+    }
+    _put(database, "kept (kind, slot, at_us, comparison)", {
+        (*key, each.at_us): _plain(each.comparison) for key, each in kept.items()
     })  # fmt: skip
+    database.executemany(
+        "delete from kept where kind = ? and slot = ?",
+        [key for key in changes.listings if key[1] not in kinds[key[0]].listings],
+    )
     _put(database, "examples (name, place, example)", {
         key: _plain_example(history.examples[key])
         for key in changes.examples if key in history.examples
     })  # fmt: skip
-    if changes.rules:
+    database.executemany(
+        "delete from examples where name = ? and place = ?",
+        [key for key in changes.examples if key not in history.examples],
+    )
+    if changes.decisions:
         database.execute("delete from rules")
+        database.execute("delete from fixes")
         _put(database, "rules (seq, rule)", {
             (seq,): _plain_rule(added) for seq, added in enumerate(history.rules)
+        })  # fmt: skip
+        _put(database, "fixes (seq, fix)", {
+            (seq,): asdict(fix) for seq, fix in enumerate(history.fixes)
         })  # fmt: skip
     counted = orjson.dumps({"seen": history.seen, "means": history.means}).decode()
     database.executemany(
@@ -160,6 +188,23 @@ def _put(database: sqlite3.Connection, into: str, rows: dict[Any, Any]) -> None:
     database.executemany(
         f"insert or replace into {into} values ({marks})",  # noqa: S608 - names from above
         [(*key, orjson.dumps(value).decode()) for key, value in rows.items()],
+    )
+
+
+def _kept(database: sqlite3.Connection, kind: str) -> Kept:
+    return Kept(
+        tallies={
+            begun_us: Tally(**orjson.loads(text))
+            for begun_us, text in database.execute(
+                "select begun_us, tally from tallies where kind = ?", (kind,)
+            )
+        },
+        listings={
+            slot: KeptListing(at_us, _comparison(orjson.loads(text)))
+            for slot, at_us, text in database.execute(
+                "select slot, at_us, comparison from kept where kind = ?", (kind,)
+            )
+        },
     )
 
 

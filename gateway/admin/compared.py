@@ -1,5 +1,5 @@
 """
-What the admin port shows of the comparison of the two systems, and what it takes: rules.
+What the admin port shows of the comparison of the two systems, and what it takes: rules, fixes.
 
 One shape for the answer and for the OpenAPI document; `differences` and the first three figures are
 what `syncgate compare --json` prints.
@@ -17,7 +17,7 @@ from pydantic import Field
 from gateway.admin.inputs import Change
 from gateway.admin.models import Output
 from gateway.admin.view import instant
-from gateway.core.comparison import Rule
+from gateway.core.comparison import Rule, parsed, spelled
 from gateway.core.model import Variant
 from gateway.errors import RefusedError
 
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway import ports
+    from gateway.ports import compared
     from gateway.ports.compared import ComparisonView, DifferenceCount, Example
 
 Value = str | int | float | bool | None
 _RULE_TODO = (
     "A path is written like priceYen, extra.* or records[*].digest; choose what to do there."
 )
+_EVERYTHING = parsed("**")
 _FORMULA = ("=", "+", "-", "@", "\t")
 
 
@@ -51,6 +53,8 @@ class DifferenceExample(Output):
     """The sync that was shadowed: its entries in the change journal carry it."""
     request_id: str
     request_path: str
+    closed: bool
+    """Somebody said since that it was put right."""
 
 
 class DifferencePage(Output):
@@ -61,7 +65,7 @@ class DifferencePage(Output):
 
 
 class DifferenceSummary(Output):
-    """How many listings differ so."""
+    """How many listings differ so, and in how many old differs from itself."""
 
     path: str
     """The field: list positions as [*]."""
@@ -70,6 +74,14 @@ class DifferenceSummary(Output):
     count: int
     counts: bool
     """Whether that makes a listing disagree."""
+    verdict: str
+    """real; noise: old differs from itself as often; harmless: by its kind, or by a rule."""
+    control_count: int
+    """In how many listings of controls (`control.listings`) old differs from itself so."""
+    expected: float
+    """How many of `count` the controls explain."""
+    p_value: float | None
+    """How probable so many are if they are noise; null: no control ever showed it."""
     examples: list[DifferenceExample]
 
 
@@ -82,6 +94,39 @@ class ComparisonRule(Output):
     by: str | None
     """Who added it while running; null: it stands in config/comparison.toml."""
     at: datetime | None
+
+
+class Fix(Output):
+    """What was found until then was put right, said somebody: it is counted anew since."""
+
+    path: str | None
+    """null: everything."""
+    reason: str
+    by: str
+    at: datetime
+
+
+class Coverage(Output):
+    """How much of what was mirrored could be compared at all."""
+
+    ratio: float | None
+    """Of shadows or of listings, whichever is less; null: none was due."""
+    due: int
+    compared: int
+    lost: dict[str, int]
+    """Shadows that gave nothing to compare, by reason: no answer, or dropped."""
+    listings_lost: int
+
+
+class ControlGroup(Output):
+    """Old repeated against itself, as dry runs: what differs there is noise."""
+
+    rate: float
+    """The share of mirrored syncs that are repeated now."""
+    off: str | None
+    """Why none is although some should be."""
+    listings: int
+    coverage: Coverage
 
 
 class Pace(Output):
@@ -97,11 +142,19 @@ class Comparisons(Output):
     """How far the two systems agree, how sure that is, and what differs."""
 
     match_rate: float | None
+    """What the gate goes by; noise, harmless differences and what was put right taken away."""
     lower_bound: float
+    """Takes away only as much noise as the controls prove."""
     confidence: float
     listings: int
     matched: int
     sentence: str
+    overall_rate: float | None
+    """Of everything but what was put right; `match_rate` is that, or only what came after the
+    newest fix, whichever is less sure."""
+    overall_listings: int
+    coverage: Coverage
+    control: ControlGroup
     differences: list[DifferenceSummary]
     """Those that count first, the most frequent first."""
     answers_differed: int
@@ -115,6 +168,7 @@ class Comparisons(Output):
     """The means by which dry runs were proven to store nothing."""
     pace: Pace
     rules: list[ComparisonRule]
+    fixes: list[Fix]
     last_at: datetime | None
     trouble: str
 
@@ -146,17 +200,47 @@ class RuleIn(Change):
             raise RefusedError(f"{error}.".capitalize(), todo=_RULE_TODO) from error
 
 
+class FixIn(Change):
+    """Differences were put right: what was found so far is closed, a new count begins."""
+
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=200,
+            description="priceYen, extra.*; ** for everything",
+            examples=["priceYen"],
+        ),
+    ]
+
+    def pattern(self) -> str | None:
+        """Give the path, None for everything; refused when it is unreadable."""
+        try:
+            return None if parsed(self.path) == _EVERYTHING else spelled(parsed(self.path))
+        except ValueError as error:
+            raise RefusedError(f"{error}.".capitalize(), todo=_RULE_TODO) from error
+
+
 def comparisons(found: ComparisonView, view: ports.ControlView) -> Comparisons:
     """Show how far the two agree."""
-    mirror = view.mirror
+    mirror, judged, score = view.mirror, found.score.judged, found.score
     return Comparisons(
-        match_rate=found.rate,
-        lower_bound=found.lower_bound,
+        match_rate=judged.rate,
+        lower_bound=judged.lower_bound(found.confidence),
         confidence=found.confidence,
-        listings=found.compared,
-        matched=found.matched,
-        sentence=found.sentence,
-        differences=[_summary(each) for each in found.differences],
+        listings=judged.compared,
+        matched=judged.matched,
+        sentence=judged.sentence(found.confidence),
+        overall_rate=score.rate.rate,
+        overall_listings=score.rate.compared,
+        coverage=_coverage(score.coverage),
+        control=ControlGroup(
+            rate=mirror.control_rate if mirror else 0.0,
+            off=mirror.why_no_control if mirror else None,
+            listings=score.controlled,
+            coverage=_coverage(score.control_coverage),
+        ),
+        differences=[_summary(each) for each in score.differences],
         answers_differed=found.answers_differed,
         answers_opened=found.answers_opened,
         dry_run_means=dict(found.means),
@@ -165,6 +249,10 @@ def comparisons(found: ComparisonView, view: ports.ControlView) -> Comparisons:
         means=mirror.means if mirror else None,
         pace=_pace(view.systems),
         rules=_rules(found),
+        fixes=[
+            Fix(path=each.path, reason=each.reason, by=each.by, at=instant(each.at_us))
+            for each in reversed(found.fixes)
+        ],
         last_at=instant(found.last_us) if found.last_us is not None else None,
         trouble=found.trouble,
     )
@@ -191,6 +279,7 @@ def example_of(example: Example) -> DifferenceExample:
         sync_id=example.sync_id,
         request_id=example.request_id,
         request_path=example.path,
+        closed=example.closed,
     )
 
 
@@ -217,7 +306,21 @@ def _summary(each: DifferenceCount) -> DifferenceSummary:
         cause=each.cause.value,
         count=each.count,
         counts=each.counts,
+        verdict=each.verdict.value,
+        control_count=each.control_count,
+        expected=each.expected,
+        p_value=each.significance,
         examples=[example_of(example) for example in each.examples],
+    )
+
+
+def _coverage(found: compared.Coverage) -> Coverage:
+    return Coverage(
+        ratio=found.ratio,
+        due=found.due,
+        compared=found.compared,
+        lost=dict(found.lost),
+        listings_lost=found.listings_lost,
     )
 
 

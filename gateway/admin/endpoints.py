@@ -115,6 +115,10 @@ async def _rule(call: Call) -> models.Output:
     return await call.operations.add_rule(call.body, by=call.caller)
 
 
+async def _fix(call: Call) -> models.Output:
+    return await call.operations.put_right(call.body, by=call.caller)
+
+
 def _order(kind: CommandKind, summary: str) -> Endpoint:
     """Build the row of an order that needs nothing but its reason."""
 
@@ -232,6 +236,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         compared.Comparisons,
         _rule,
         body=compared.RuleIn,
+        refuses=True,
+    ),
+    Endpoint(
+        "POST",
+        "/comparisons/fixes",
+        Scope.OPERATOR,
+        "Say that the differences at a path (** everything) were put right: count them anew",
+        compared.Comparisons,
+        _fix,
+        body=compared.FixIn,
         refuses=True,
     ),
     Endpoint(

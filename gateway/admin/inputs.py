@@ -150,6 +150,7 @@ class RatioMeasurement(Reported):
         "error_ratio",
         "success_ratio",
         "match_ratio",
+        "compared_ratio",
         "api_usage_ratio",
         "cpu_ratio",
         "memory_ratio",

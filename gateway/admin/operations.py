@@ -148,6 +148,13 @@ class Operations:
         found = await self._control.comparison.decide(wish.rule(), by=actor)
         return compared.comparisons(found, self._control.view())
 
+    async def put_right(self, wish: compared.FixIn, *, by: Caller) -> compared.Comparisons:
+        """Close what differs at a path, and begin a new count."""
+        actor = Actor(name=by.name, ip=by.ip or None, user_agent=by.user_agent or None)
+        desk = self._control.comparison
+        found = await desk.put_right(wish.pattern(), by=actor, reason=wish.reason)
+        return compared.comparisons(found, self._control.view())
+
     def alerts(self) -> models.AlertList:
         """List what is wrong now."""
         return models.AlertList(items=view.alerts_of(self._control.view()))

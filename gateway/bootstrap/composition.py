@@ -98,7 +98,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     )
     dispatcher = Dispatcher(_channels(settings))
     actions = Actions(probe=probe, dispatcher=dispatcher, clock=clock)
-    proving = Proving(probe, clock)
+    proving = Proving(probe, clock, control_rate=bounds.control_rate)
     comparing = Comparing(SqliteComparisons(settings.state_dir), bounds, clock=clock)
     controller = Controller(
         rollout.begin(plan, state),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway import policy
 from gateway.control.comparing import Bounds
+from gateway.control.scoring import Scoring
 from gateway.errors import Fault, PolicyError
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def read_comparison(policy_path: Path) -> Bounds:
         raise PolicyError("Comparison", (fault,), todo=_TODO) from error
     return Bounds(
         rules=found.rules,
-        confidence=found.confidence,
+        scoring=Scoring(confidence=found.confidence, alpha=found.noise_significance),
+        control_rate=found.control_rate,
         differences_per_listing=found.differences_per_listing,
         examples_per_field=found.examples_per_field,
         fields=found.fields,

@@ -4,11 +4,11 @@ Whether old and new agree, how surely, and where not, why.
 Every shadow was judged by its digest in the worker that sent it; its counts come with the second's
 report. Answers that differ are handed on, more or fewer of them as there is room, and are opened
 here, on a thread of its own behind a bounded queue. Where only a share of them was opened, the
-matching ones are weighted by the same share: the rate stays unbiased, its sample honest.
+matching ones are weighted by the same share: the rate stays unbiased, its sample honest. Controls,
+old repeated against itself, go the same way and are counted apart.
 
-Of what differs a fair sample is kept: listings with all their differences, so that a rule made
-later scores the history again, and examples per field, kind and cause for people to look at. All of
-it is of one rollout and of the last seven days, and is stored beside the state once a second.
+A fair sample of it is kept (`collecting`), of one rollout and of the last seven days, and is stored
+beside the state once a second.
 """
 
 from __future__ import annotations
@@ -18,49 +18,36 @@ import binascii
 import random
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gateway.control.scoring import score
+from gateway.control.collecting import Collection
+from gateway.control.scoring import Scoring, score
 from gateway.core.analysis import Metric
-from gateway.core.comparison import (
-    AnswerPair,
-    Rules,
-    open_answers,
-    parsed,
-)
-from gateway.core.comparison.differences import MASKED
+from gateway.core.comparison import AnswerPair, Rules, open_answers
 from gateway.core.model import SECOND_US, Variant
 from gateway.errors import StoreUnavailableError
 from gateway.ports import MeasurementDraft
-from gateway.ports.compared import (
-    AddedRule,
-    Changes,
-    ComparisonView,
-    Example,
-    History,
-    Tally,
-)
+from gateway.ports.compared import AddedRule, ComparisonView, Fix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.core.comparison import Difference, MatchRate, Opened, Rule, Signature
+    from gateway.core.comparison import Opened, Rule
     from gateway.link import ShadowDiffered
     from gateway.ports import Clock
-    from gateway.ports.compared import ComparisonStore, DifferenceCount
+    from gateway.ports.compared import Changes, ComparisonStore, Example, History, Score
 
-HOUR_US: Final = 3600 * SECOND_US
-KEPT_HOURS: Final = 7 * 24
-KEPT_LISTINGS: Final = 5_000
 SETTLING_US: Final = 2 * SECOND_US
 """Counts come with the second's report: so long after a start they may be of the time before."""
 WAITING: Final = 64
 MOST_RULES: Final = 500
-_MATCHED: Final = 'syncgate_shadow_listings_total{result="matched"}'
-_NOT_HANDED_ON: Final = 'syncgate_shadows_dropped_total{reason="difference_not_opened"}'
+MOST_FIXES: Final = 200
+_SOURCE: Final = "old and new"
+_NOT_DUE: Final = frozenset({"difference_not_opened", "nothing_to_compare_with"})
+"""Drops that took nothing from the comparison: it was answered, or old had failed."""
 
 _log = structlog.get_logger("comparing")
 
@@ -70,7 +57,9 @@ class Bounds:
     """How things are scored and how much is kept (config/comparison.toml)."""
 
     rules: Rules
-    confidence: float = 0.99
+    scoring: Scoring = field(default_factory=Scoring)
+    control_rate: float = 0.0
+    """The share (0..1) of shadows that are repeated against old itself."""
     differences_per_listing: int = 100
     examples_per_field: int = 20
     fields: int = 500
@@ -90,25 +79,31 @@ class Comparing:
         self._store = store
         self._bounds = bounds
         self._clock = clock
-        self._chance = chance or random.Random()  # noqa: S311 - a fair sample, no secret
+        self._collected = Collection(
+            chance or random.Random(),  # noqa: S311 - a fair sample, no secret
+            fields=bounds.fields,
+            examples_per_field=bounds.examples_per_field,
+        )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="comparing")
         self._opening: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Task[None] | None = None
-        self._history = History()
-        self._changes = Changes()
-        self._heard = (0.0, 0.0)
+        self._heard: dict[str, float] = {}
         self._settled_us = 0
         self._rules = bounds.rules
-        self._scored: tuple[MatchRate, tuple[DifferenceCount, ...]] | None = None
+        self._scored: Score | None = None
         self.trouble = ""
         self.overrun = 0
         """Answers that differ and found no place in the queue."""
+
+    @property
+    def _history(self) -> History:
+        return self._collected.history
 
     async def restore(self) -> None:
         """Take up what was kept before a restart; what cannot be read is left alone and said."""
         try:
             loop = asyncio.get_running_loop()
-            self._history = await loop.run_in_executor(self._thread, self._store.load)
+            self._collected.history = await loop.run_in_executor(self._thread, self._store.load)
         except StoreUnavailableError as error:
             self.trouble = error.message
             _log.error("comparisons_not_read", reason=error.message)
@@ -120,7 +115,7 @@ class Comparing:
         """Open two answers that differ, unless too many are waiting."""
         if len(self._opening) >= WAITING:
             self.overrun += 1
-            self._hour(self._clock.now_us()).answers += 1
+            self._collected.tally(_kind(found), self._clock.now_us()).answers += 1
             return
         task = asyncio.create_task(self._open(found))
         self._opening.add(task)
@@ -132,122 +127,95 @@ class Comparing:
         history = self._history
         opened = await loop.run_in_executor(self._thread, _opened, found, rules, most)
         if history is self._history:  # else it was of another rollout
-            self._keep(found, opened)
-
-    def _keep(self, found: ShadowDiffered, opened: Opened) -> None:
-        history, now_us = self._history, self._clock.now_us()
-        hour = self._hour(now_us)
-        hour.answers += 1
-        hour.opened += 1
-        hour.opened_matched += opened.matched
-        differed_before = sum(each.opened_differed for each in history.hours.values())
-        hour.opened_differed += opened.differed
-        for place, listing in enumerate(opened.differing, start=differed_before):
-            slot = place
-            if place >= KEPT_LISTINGS:
-                slot = int(self._chance.random() * (place + 1))
-            if slot < KEPT_LISTINGS:
-                history.listings[slot] = listing.comparison
-                self._changes.listings.add(slot)
-            for difference in listing.comparison.differences:
-                self._example(found, listing.number, difference)
-        if opened.means:
-            history.means[opened.means] = history.means.get(opened.means, 0) + 1
-        history.last_us = now_us
-        self._scored = None
-
-    def _example(self, found: ShadowDiffered, number: str | None, difference: Difference) -> None:
-        """Keep it with the same chance as every other of its signature (algorithm R)."""
-        history, name = self._history, _name(difference.signature)
-        if name not in history.seen and len(history.seen) >= self._bounds.fields:
-            return
-        seen = history.seen[name] = history.seen.get(name, 0) + 1
-        each = self._bounds.examples_per_field
-        place = seen - 1 if seen <= each else int(self._chance.random() * seen)
-        if place >= each:
-            return
-        history.examples[name, place] = Example(
-            id=history.next_id,
-            at_us=found.at_us,
-            number=number,
-            sync_id=found.sync_id[:64],
-            request_id=found.request_id[:64],
-            path=found.path[:200],
-            difference=difference,
-        )
-        history.next_id += 1
-        self._changes.examples.add((name, place))
+            self._collected.take(found, opened, self._clock.now_us())
+            self._scored = None
 
     def tick(self, totals: Mapping[str, float], era: str) -> tuple[MeasurementDraft, ...]:
-        """Take in the counts, store what is new, and give the figure that gates are judged by."""
+        """Take in the counts, store what is new, and give the figures that gates are judged by."""
         now_us = self._clock.now_us()
         if era != self._history.era:
-            self._forget(era)
-        matched, answers = totals.get(_MATCHED, 0.0), totals.get(_NOT_HANDED_ON, 0.0)
-        more = (max(0, int(matched - self._heard[0])), max(0, int(answers - self._heard[1])))
-        self._heard = (matched, answers)
-        if any(more) and now_us >= self._settled_us:
-            hour = self._hour(now_us)
-            hour.matched += more[0]
-            hour.answers += more[1]
-            self._history.last_us = now_us
-            self._scored = None
+            self._collected.begin(era)
+            self._begin_to_count(now_us)
+        more = self._fresh(totals)
+        if now_us >= self._settled_us:
+            self._count("shadow", more, now_us)
+            self._count("control", more, now_us)
         self._save()
-        rate, _ = self._score()
-        if rate.rate is None:
-            return ()
-        return (
-            MeasurementDraft(
-                at_us=self._history.last_us,
-                metric=Metric.MATCH_RATIO.value,
-                value=rate.rate,
-                variant=Variant.CANARY,
-                sample=rate.compared,
-                source="old and new",
-            ),
-        )
+        return self._figures()
 
-    def _hour(self, now_us: int) -> Tally:
-        hour = now_us // HOUR_US
-        history = self._history
-        if hour not in history.hours:
-            history.hours[hour] = Tally()
-            for old in [each for each in history.hours if each <= hour - KEPT_HOURS]:
-                del history.hours[old]
-                self._changes.hours.add(old)
-        self._changes.hours.add(hour)
-        return history.hours[hour]
-
-    def _forget(self, era: str) -> None:
-        """Begin anew: another rollout is another question. Rules are decisions and stay."""
-        rules = self._history.rules
-        next_id = self._history.next_id
-        self._history = History(era=era, rules=rules, next_id=next_id)
-        self._changes = Changes(forget=True, rules=True)
-        self._settled_us = self._clock.now_us() + SETTLING_US
+    def _begin_to_count(self, now_us: int) -> None:
+        self._settled_us = now_us + SETTLING_US
         self._scored = None
+
+    def _fresh(self, totals: Mapping[str, float]) -> dict[str, int]:
+        """Say what was counted since the last time, of what is about shadows and controls."""
+        told = {
+            cell: value
+            for cell, value in totals.items()
+            if cell.startswith(("syncgate_shadow", "syncgate_control"))
+        }
+        fresh = {cell: int(value - self._heard.get(cell, 0.0)) for cell, value in told.items()}
+        self._heard = told
+        return {cell: count for cell, count in fresh.items() if count > 0}
+
+    def _count(self, word: str, more: Mapping[str, int], now_us: int) -> None:
+        def of(name: str, result: str) -> int:
+            return more.get(f'syncgate_{word}{name}_total{{result="{result}"}}', 0)
+
+        mark = "" if word == "shadow" else "control_"
+        dropped = _labelled(more, "syncgate_shadows_dropped_total", mark)
+        lost = _labelled(more, f"syncgate_{word}s_unanswered_total")
+        lost |= {reason: count for reason, count in dropped.items() if reason not in _NOT_DUE}
+        matched, differed = of("_listings", "matched"), of("_listings", "differed")
+        answered = of("s", "matched") + of("s", "differed")
+        not_opened = dropped.get("difference_not_opened", 0)
+        if not (answered or lost or not_opened or matched):
+            return
+        tally = self._collected.tally(f"{word}s", now_us)
+        tally.matched += matched
+        tally.answers += not_opened
+        tally.compared += answered
+        tally.listings_compared += matched + differed
+        tally.listings_lost += of("_listings", "lost")
+        for reason, count in lost.items():
+            tally.lost[reason] = tally.lost.get(reason, 0) + count
+        if word == "shadow" and (answered or matched):
+            self._history.last_us = now_us
+        self._scored = None
+
+    def _figures(self) -> tuple[MeasurementDraft, ...]:
+        found, at_us = self._score(), self._history.last_us or self._clock.now_us()
+        judged, coverage = found.judged, found.coverage
+        figures = []
+        if judged.compared:
+            share = judged.certain / judged.compared
+            figures.append((Metric.MATCH_RATIO, share, judged.compared, at_us))
+        if coverage.ratio is not None:
+            now_us = self._clock.now_us()
+            figures.append((Metric.COMPARED_RATIO, coverage.ratio, coverage.due, now_us))
+        return tuple(
+            MeasurementDraft(
+                at_us=taken_us, metric=metric.value, value=value, variant=Variant.CANARY,
+                sample=sample, source=_SOURCE,
+            )
+            for metric, value, sample, taken_us in figures
+        )  # fmt: skip
 
     # --- what people see and decide -----------------------------------------------------------
 
     def view(self) -> ComparisonView:
         """Show how far the two agree."""
-        rate, differences = self._score()
-        hours = self._history.hours.values()
-        confidence = self._bounds.confidence
+        history, tallies = self._history, self._history.shadows.tallies.values()
         return ComparisonView(
-            matched=rate.matched,
-            compared=rate.compared,
-            rate=rate.rate,
-            lower_bound=rate.lower_bound(confidence),
-            confidence=confidence,
-            sentence=rate.sentence(confidence),
-            answers_differed=sum(hour.answers for hour in hours),
-            answers_opened=sum(hour.opened for hour in hours),
-            last_us=self._history.last_us or None,
-            means=dict(self._history.means),
-            differences=differences,
-            rules=tuple(self._history.rules),
+            score=self._score(),
+            confidence=self._bounds.scoring.confidence,
+            answers_differed=sum(each.answers for each in tallies),
+            answers_opened=sum(each.opened for each in tallies),
+            last_us=history.last_us or None,
+            means=dict(history.means),
+            rules=tuple(history.rules),
             standing_rules=self._bounds.rules.rules,
+            fixes=tuple(history.fixes),
             trouble=self.trouble,
         )
 
@@ -262,9 +230,20 @@ class Comparing:
         """Put a decision in force, for what comes and for what is kept."""
         self._history.rules.append(AddedRule(rule, by, self._clock.now_us()))
         self._follow_rules()
-        self._changes.rules = True
+        self._collected.changes.decisions = True
         if rule.mask:
-            self._mask()
+            self._collected.mask(self._rules)
+        self._save()
+
+    def put_right(self, path: str | None, *, by: str, reason: str) -> None:
+        """Begin a new count of what differs at a path, or (None) of everything."""
+        now_us = self._clock.now_us()
+        if path is None:
+            self._begin_to_count(now_us)
+        else:
+            now_us += SETTLING_US
+        self._collected.close(Fix(path, reason, by, now_us))
+        self._scored = None
         self._save()
 
     @property
@@ -272,45 +251,29 @@ class Comparing:
         """Whether no more rules are taken."""
         return len(self._history.rules) >= MOST_RULES
 
+    @property
+    def full_of_fixes(self) -> bool:
+        """Whether no more fixes are taken before everything is counted anew."""
+        return len(self._history.fixes) >= MOST_FIXES
+
     def _follow_rules(self) -> None:
         added = [each.rule for each in self._history.rules]
         standing = self._bounds.rules
         self._rules = Rules((*standing.rules, *added), forgiven=standing.forgiven)
         self._scored = None
 
-    def _mask(self) -> None:
-        """Take the values out of what was kept before they were to be masked."""
-        history = self._history
-        for slot, comparison in history.listings.items():
-            hidden = tuple(map(self._hidden, comparison.differences))
-            if hidden != comparison.differences:
-                history.listings[slot] = comparison._replace(differences=hidden)
-                self._changes.listings.add(slot)
-        for key, example in history.examples.items():
-            history.examples[key] = replace(example, difference=self._hidden(example.difference))
-            self._changes.examples.add(key)
-
-    def _hidden(self, difference: Difference) -> Difference:
-        if not self._rules.at(parsed(difference.field)).mask:
-            return difference
-        sides = (None if side is None else MASKED for side in (difference.left, difference.right))
-        left, right = sides
-        return difference._replace(left=left, right=right)
-
-    def _score(self) -> tuple[MatchRate, tuple[DifferenceCount, ...]]:
+    def _score(self) -> Score:
         if self._scored is None:
-            self._scored = score(self._history, self._rules)
+            self._scored = score(self._history, self._rules, self._bounds.scoring)
         return self._scored
 
     # --- storing -----------------------------------------------------------------------------
 
     def _save(self) -> None:
         """Store what is new, behind everybody's back; what could not be is tried again."""
-        if not self._changes.any or (self._saving and not self._saving.done()):
+        if not self._collected.changes.any or (self._saving and not self._saving.done()):
             return
-        changes, self._changes = self._changes, Changes()
-        snapshot = _frozen(self._history)
-        self._saving = asyncio.create_task(self._store_now(snapshot, changes))
+        self._saving = asyncio.create_task(self._store_now(*self._collected.handed_over()))
 
     async def _store_now(self, history: History, changes: Changes) -> None:
         loop = asyncio.get_running_loop()
@@ -320,7 +283,7 @@ class Comparing:
             if not self.trouble:
                 _log.error("comparisons_not_stored", reason=error.message)
             self.trouble = error.message
-            _join(self._changes, changes)
+            self._collected.not_stored(changes)
         else:
             self.trouble = ""
 
@@ -353,26 +316,15 @@ def _opened(found: ShadowDiffered, rules: Rules, most: int) -> Opened:
         return open_answers(AnswerPair(found.statuses, found.records, None), Rules(), most=most)
 
 
-def _frozen(history: History) -> History:
-    """Copy what the thread will read while the loop goes on writing."""
-    return replace(
-        history,
-        hours={hour: replace(tally) for hour, tally in history.hours.items()},
-        listings=dict(history.listings),
-        examples=dict(history.examples),
-        seen=dict(history.seen),
-        means=dict(history.means),
-        rules=list(history.rules),
-    )
+def _kind(found: ShadowDiffered) -> str:
+    return "controls" if found.control else "shadows"
 
 
-def _join(changes: Changes, more: Changes) -> None:
-    changes.forget |= more.forget
-    changes.rules |= more.rules
-    changes.hours |= more.hours
-    changes.listings |= more.listings
-    changes.examples |= more.examples
-
-
-def _name(signature: Signature) -> str:
-    return f"{signature.field}\n{signature.kind.value}\n{signature.cause.value}"
+def _labelled(more: Mapping[str, int], name: str, mark: str = "") -> dict[str, int]:
+    """Read a counter's values by reason; those of controls carry a mark, the others must not."""
+    start = f'{name}{{reason="{mark}'
+    return {
+        cell[len(start) : -2]: count
+        for cell, count in more.items()
+        if cell.startswith(start) and (mark or not cell.startswith(f"{start}control_"))
+    }

@@ -323,7 +323,7 @@ class Controller:
             failing_since_us=since_us,
         )
         if self._proving.probed(result):
-            await self._mirror_changed("mirror.unproven", self._mirror_off() or "")
+            await self._mirror_changed("mirror.unproven", self._proving.doubt)
         came_back = result.healthy and before is not None and not before.ok
         if failures == self._turns.engine.plan.fairness.probe_failures or came_back:
             async with self._order:
@@ -335,7 +335,7 @@ class Controller:
         totals = self._snapshots.totals()
         self.sampled(self._comparing.tick(totals, era))
         if self._proving.counted(totals):
-            await self._mirror_changed("mirror.unproven", self._mirror_off() or "")
+            await self._mirror_changed("mirror.unproven", self._proving.doubt)
         async with self._order:
             if not self._journal.writable:
                 self._followers.tell(await self._journal.catch_up())
@@ -401,8 +401,8 @@ class Controller:
             _log.error("step_not_taken", reason=str(error))
 
     def _publish(self, route: rollout.Route) -> None:
-        permitted = self._proving.permitted(route)
-        self._workers.publish(records.routing(permitted, draining=self._draining))
+        permitted, control_rate = self._proving.permitted(route)
+        self._workers.publish(records.routing(permitted, control_rate, draining=self._draining))
 
 
 def _must_fit(plan: rollout.Plan, before: rollout.Plan, state: rollout.State) -> None:

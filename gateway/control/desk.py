@@ -1,4 +1,4 @@
-"""What people see of the comparison, and the one thing they decide about it: rules."""
+"""What people see of the comparison, and what they decide about it: rules, and what is fixed."""
 
 from __future__ import annotations
 
@@ -41,4 +41,15 @@ class Desk:
             "comparison.rule", by=by, reason=rule.reason, text=f"Differences: {rule.wording}."
         )
         self._comparing.add_rule(rule, by=by.name)
+        return self._comparing.view()
+
+    async def put_right(self, path: str | None, *, by: Actor, reason: str) -> ComparisonView:
+        """Close what was found at a path (None: anywhere), and begin a new count."""
+        if path is not None and self._comparing.full_of_fixes:
+            raise RefusedError("There are too many fixes; count everything anew with the path **.")
+        what = "everything" if path is None else path
+        await self._note_change(
+            "comparison.fixed", by=by, reason=reason, text=f"Put right, counted anew: {what}."
+        )
+        self._comparing.put_right(path, by=by.name, reason=reason)
         return self._comparing.view()

@@ -7,6 +7,9 @@ back what is left of it. The proof holds for the process that gave it: when its 
 or names another instance, it is forgotten and asked for again. Until there is one, the routing that
 workers get mirrors nothing, and everything that speaks of mirroring says why. A shadow that comes
 back without confirming that it was a dry run ends it at once, in the worker that sees it.
+
+The control, old repeated against itself, writes to old as a dry run and wants the same proof of
+old. Without it nothing is repeated; mirroring to new goes on.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0
+_SLACK_S: Final = 0.001
 _UNCONFIRMED: Final = "syncgate_shadows_unconfirmed_total"
+_CONTROLS_UNCONFIRMED: Final = "syncgate_controls_unconfirmed_total"
 
 _log = structlog.get_logger("proving")
 
@@ -53,6 +58,7 @@ class Proving:
         clock: Clock,
         *,
         changed: Callable[[str, str], Awaitable[None]] | None = None,
+        control_rate: float = 0.0,
         pauses_s: tuple[float, float] = (FIRST_PAUSE_S, LONGEST_PAUSE_S),
     ) -> None:
         self._probe = probe
@@ -63,31 +69,68 @@ class Proving:
         self._proofs: dict[Variant, Proof] = {}
         self._instances: dict[Variant, str] = {}
         self._epochs: dict[Variant, int] = {}
-        self._wanted: Variant | None = None
+        self._control_rate = control_rate
+        self._route: rollout.Route | None = None
+        self._wanted: tuple[Variant, ...] = ()
+        self._pauses: dict[Variant, float] = {}
+        self._not_before: dict[Variant, float] = {}
         self._distrusted: set[Variant] = set()
-        self._unconfirmed = 0.0
+        self._unconfirmed: dict[str, float] = {}
         self._due = asyncio.Event()
 
-    def permitted(self, route: rollout.Route) -> rollout.Route:
-        """Give the route as it may be published: without a mirror while there is no proof."""
+    def permitted(self, route: rollout.Route) -> tuple[rollout.Route, float]:
+        """Give the route as it may be published, and the share of shadows that may be repeated.
+
+        Without a proof there is no mirror, or nothing is repeated.
+        """
+        self._route = route
         target = self._needed(route)
-        self._wanted = target
+        self._wanted = () if target is None else (target, *self._repeated(route))
+        if any(not self._proof(each).proven for each in self._wanted):
+            self._due.set()
         if target is None or self._proof(target).proven:
-            return route
-        self._due.set()
-        return replace(route, mirror_rate=0.0)
+            return route, self.control_rate(route)
+        return replace(route, mirror_rate=0.0), 0.0
+
+    def control_rate(self, route: rollout.Route) -> float:
+        """Give the share of shadows to repeat against the system that answered; 0 unproven."""
+        proven = all(self._proof(each).proven for each in self._repeated(route))
+        mirrored = self._needed(route) is not None and self.why_not(route) is None
+        return self._control_rate if mirrored and proven else 0.0
+
+    def why_no_control(self, route: rollout.Route) -> str | None:
+        """Say why nothing is repeated although it should be; None: nothing is missing."""
+        if self.why_not(route) is not None:
+            return None  # without a mirror there is nothing to repeat
+        doubted = (each for each in self._repeated(route) if not self._proof(each).proven)
+        return next(map(self._doubt, doubted), None)
+
+    @property
+    def doubt(self) -> str:
+        """Say what is missing of all that must be proven for the route in force; empty: nothing."""
+        route = self._route
+        if route is None:
+            return ""
+        return self.why_not(route) or self.why_no_control(route) or ""
+
+    def _repeated(self, route: rollout.Route) -> tuple[Variant, ...]:
+        """Name the system that is asked twice: the one that serves what is mirrored as dry runs."""
+        target = self._needed(route)
+        if target is None or self._control_rate <= 0:
+            return ()
+        return tuple(each for each in Variant if each is not target)
 
     def why_not(self, route: rollout.Route) -> str | None:
         """Say why writes are not mirrored although the phase wants it; None: nothing is missing."""
         target = self._needed(route)
         if target is None:
             return None
-        proof = self._proof(target)
-        if proof.proven:
-            return None
-        if proof.proven is None:
-            return f"{target.value} has not proven that its dry runs store nothing: {proof.detail}"
-        return f"{target.value} cannot prove that its dry runs store nothing: {proof.detail}"
+        return None if self._proof(target).proven else self._doubt(target)
+
+    def _doubt(self, variant: Variant) -> str:
+        proof = self._proof(variant)
+        how = "has not proven" if proof.proven is None else "cannot prove"
+        return f"{variant.value} {how} that its dry runs store nothing: {proof.detail}"
 
     def view(self, route: rollout.Route) -> MirrorView:
         """Show what is mirrored, and by which means it stores nothing."""
@@ -102,6 +145,8 @@ class Proving:
             means=proof.means,
             detail=proof.detail if target is not None else "",
             proven_at_us=proof.at_us if proof.proven else None,
+            control_rate=self.control_rate(route),
+            why_no_control=self.why_no_control(route),
         )
 
     def probed(self, result: ProbeResult) -> bool:
@@ -111,7 +156,7 @@ class Proving:
         if result.healthy:
             self._instances[variant] = result.instance
             if known is None or known == result.instance:
-                if variant is self._wanted and self._proof(variant).proven is None:
+                if variant in self._wanted and self._proof(variant).proven is None:
                     self._due.set()
                 return False
             why = "it was restarted since its last proof"
@@ -125,6 +170,7 @@ class Proving:
         self._epochs[variant] = self._epochs.get(variant, 0) + 1
         believed = bool(self._proof(variant).proven)
         self._proofs[variant] = Proof(detail=why)
+        self._not_before.pop(variant, None)
         self._due.set()
         return believed
 
@@ -133,41 +179,56 @@ class Proving:
 
         Then no proof is believed any more before the system was restarted.
         """
-        unconfirmed = totals.get(_UNCONFIRMED, 0.0)
-        fresh, self._unconfirmed = unconfirmed > self._unconfirmed, unconfirmed
-        target = self._wanted
-        if not fresh or target is None or target in self._distrusted:
+        cells = (_UNCONFIRMED, _CONTROLS_UNCONFIRMED)
+        found = [
+            self._unbelievable(totals, cell, self._wanted[place : place + 1])
+            for place, cell in enumerate(cells)
+        ]
+        return any(found)
+
+    def _unbelievable(
+        self, totals: Mapping[str, float], cell: str, believed: tuple[Variant, ...]
+    ) -> bool:
+        before, now = self._unconfirmed.get(cell, 0.0), totals.get(cell, 0.0)
+        self._unconfirmed[cell] = now
+        if now <= before or not believed or believed[0] in self._distrusted:
             return False
-        self._epochs[target] = self._epochs.get(target, 0) + 1
-        self._distrusted.add(target)
-        self._proofs[target] = Proof(
+        (variant,) = believed
+        self._epochs[variant] = self._epochs.get(variant, 0) + 1
+        self._distrusted.add(variant)
+        self._proofs[variant] = Proof(
             proven=False, detail="it answered a shadow without confirming that it was a dry run"
         )
         return True
 
     async def run(self) -> None:
         """Ask whenever a proof is needed and there is none; ask again after growing pauses."""
-        loop = asyncio.get_running_loop()
-        pause_s = self._first_pause_s
         while True:
             await self._due.wait()
             self._due.clear()
-            target = self._wanted
-            if target is None or self._proof(target).proven or target in self._distrusted:
-                continue
-            before = self._proof(target)
-            proof = await self._ask(target)
-            if proof is None:
-                self._due.set()
-                continue
-            self._proofs[target] = proof
-            if proof.proven:
-                pause_s = self._first_pause_s
-            else:
-                loop.call_later(pause_s, self._due.set)
-                pause_s = min(self._longest_pause_s, 2 * pause_s)
-            if (proof.proven, proof.detail) != (before.proven, before.detail) or proof.proven:
-                await self._say(target, proof)
+            for target in self._wanted:
+                if not (self._proof(target).proven or target in self._distrusted):
+                    await self._ask_and_tell(target)
+
+    async def _ask_and_tell(self, target: Variant) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._not_before.get(target, 0.0):
+            return  # the one before failed a moment ago; we are called again when it is time
+        before = self._proof(target)
+        proof = await self._ask(target)
+        if proof is None:
+            self._due.set()
+            return
+        self._proofs[target] = proof
+        if proof.proven:
+            self._pauses.pop(target, None)
+        else:
+            pause_s = self._pauses.get(target, self._first_pause_s)
+            self._not_before[target] = loop.time() + pause_s
+            loop.call_later(pause_s + _SLACK_S, self._due.set)
+            self._pauses[target] = min(self._longest_pause_s, 2 * pause_s)
+        if (proof.proven, proof.detail) != (before.proven, before.detail) or proof.proven:
+            await self._say(target, proof)
 
     async def _ask(self, target: Variant) -> Proof | None:
         """Ask once; None if the system was replaced while it answered."""
@@ -183,16 +244,16 @@ class Proving:
         _log.info("dry_run_proof", system=target.value, proven=proof.proven, detail=proof.detail)
         if self.changed is None:
             return
+        mirrored = self._wanted[:1] == (target,)
+        kind = "mirror" if mirrored else "control"
+        what = "writes are{} mirrored" if mirrored else "what is noise is{} learnt from it"
+        who = target.value.capitalize()
         if proof.proven:
-            text = (
-                f"{target.value.capitalize()} proved that its dry runs store nothing "
-                f"({proof.means}): writes are mirrored."
-            )
-            await self.changed("mirror.proven", text)
+            text = f"{who} proved that its dry runs store nothing ({proof.means}): "
+            await self.changed(f"{kind}.proven", f"{text}{what.format('')}.")
             return
-        why = f"{target.value.capitalize()} did not prove that its dry runs store nothing"
-        text = f"{why} ({proof.detail}): writes are not mirrored."
-        await self.changed("mirror.unproven", text)
+        text = f"{who} did not prove that its dry runs store nothing ({proof.detail}): "
+        await self.changed(f"{kind}.unproven", f"{text}{what.format(' not')}.")
 
     def _proof(self, variant: Variant) -> Proof:
         return self._proofs.get(variant, Proof())

@@ -111,7 +111,7 @@ def refusal(refused: rollout.Refused) -> RefusedError:
 # --- what is to be done ------------------------------------------------------------------------
 
 
-def routing(route: rollout.Route, *, draining: bool = False, control_rate: float = 0.0) -> Routing:
+def routing(route: rollout.Route, control_rate: float = 0.0, *, draining: bool = False) -> Routing:
     """Put a route on the link."""
     return Routing(
         version=route.version,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.core.comparison import Cause, Comparison, Difference, Kind, Rule
+    from gateway.core.comparison import Cause, Comparison, Difference, Kind, MatchRate, Rule
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one hour; `matched` and `answers` are of all shadows, the others of opened ones."""
+    """Counts of some time, an hour at most.
+
+    `matched`, `answers`, `compared` and what was lost are of all shadows, the rest of opened ones.
+    """
 
     matched: int = 0
     """Listings of answers that are the same by their digests."""
@@ -23,6 +27,30 @@ class Tally:
     opened_matched: int = 0
     opened_differed: int = 0
     """Listings of opened answers."""
+    compared: int = 0
+    """Shadows that answered."""
+    listings_compared: int = 0
+    listings_lost: int = 0
+    """Listings of shadows that gave nothing to compare."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Those shadows, by reason."""
+
+
+class KeptListing(NamedTuple):
+    """One listing that differed, with all its differences."""
+
+    at_us: int
+    comparison: Comparison
+
+
+@dataclass(slots=True)
+class Kept:
+    """What is kept of one kind of shadow: those of the other system, or the controls."""
+
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    """By the microsecond at which their time begins."""
+    listings: dict[int, KeptListing] = field(default_factory=dict)
+    """A fair sample of the listings that differ, by slot, for scoring again under other rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +64,8 @@ class Example:
     request_id: str
     path: str
     difference: Difference
+    closed: bool = False
+    """Somebody said since that it was put right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +73,17 @@ class AddedRule:
     """A decision about differences that was made while running."""
 
     rule: Rule
+    by: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A person says: what was found until then, at a path or anywhere, was put right."""
+
+    path: str | None
+    """A pattern like a rule's; None: everything."""
+    reason: str
     by: str
     at_us: int
 
@@ -55,30 +96,32 @@ class History:
     """Which rollout it is of; another start forgets it."""
     last_us: int = 0
     next_id: int = 1
-    hours: dict[int, Tally] = field(default_factory=dict)
-    listings: dict[int, Comparison] = field(default_factory=dict)
-    """A fair sample of the listings that differ, by slot, for scoring again under other rules."""
+    shadows: Kept = field(default_factory=Kept)
+    controls: Kept = field(default_factory=Kept)
     examples: dict[tuple[str, int], Example] = field(default_factory=dict)
-    """A fair sample per field, kind and cause: by signature and place."""
+    """A fair sample per field, kind and cause: by signature and place. Those of differences that
+    were put right stand under names of their own."""
     seen: dict[str, int] = field(default_factory=dict)
     means: dict[str, int] = field(default_factory=dict)
     rules: list[AddedRule] = field(default_factory=list)
+    fixes: list[Fix] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Changes:
-    """What of a history is new since it was stored last."""
+    """What of a history is new since it was stored last; keys of `Kept` after its name there."""
 
     forget: bool = False
-    hours: set[int] = field(default_factory=set)
-    listings: set[int] = field(default_factory=set)
+    tallies: set[tuple[str, int]] = field(default_factory=set)
+    listings: set[tuple[str, int]] = field(default_factory=set)
     examples: set[tuple[str, int]] = field(default_factory=set)
-    rules: bool = False
+    decisions: bool = False
+    """Rules or fixes."""
 
     @property
     def any(self) -> bool:
         """Whether there is anything to store."""
-        return bool(self.forget or self.hours or self.listings or self.examples or self.rules)
+        return bool(self.forget or self.tallies or self.listings or self.examples or self.decisions)
 
 
 class ComparisonStore(Protocol):
@@ -97,35 +140,92 @@ class ComparisonStore(Protocol):
         ...
 
 
+class Verdict(Enum):
+    """What becomes of a difference when the match rate is counted."""
+
+    REAL = "real"
+    NOISE = "noise"
+    """Old differs from itself as often."""
+    HARMLESS = "harmless"
+    """By its kind, or because somebody decided so."""
+
+
 @dataclass(frozen=True, slots=True)
 class DifferenceCount:
-    """How many listings differ so; `counts` is whether that makes them disagree."""
+    """How many listings differ so, and in how many old differs from itself."""
 
     field: str
     kind: Kind
     cause: Cause
     count: int
-    counts: bool
+    verdict: Verdict
+    control_count: int = 0
+    expected: float = 0.0
+    """How many of `count` the control explains."""
+    significance: float | None = None
+    """How probable so many are if they were noise; None: it was never seen in a control."""
     examples: tuple[Example, ...] = ()
+
+    @property
+    def counts(self) -> bool:
+        """Whether it makes its listings disagree."""
+        return self.verdict is Verdict.REAL
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of what was mirrored could be compared at all."""
+
+    compared: int = 0
+    """Shadows that answered."""
+    lost: Mapping[str, int] = field(default_factory=dict)
+    """Those that gave nothing to compare, by reason."""
+    listings_compared: int = 0
+    listings_lost: int = 0
+
+    @property
+    def due(self) -> int:
+        """All shadows."""
+        return self.compared + sum(self.lost.values())
+
+    @property
+    def ratio(self) -> float | None:
+        """The share that was compared, of shadows or of listings, whichever is less."""
+        if not self.due:
+            return None
+        listings = self.listings_compared + self.listings_lost
+        by_listing = self.listings_compared / listings if listings else 1.0
+        return min(self.compared / self.due, by_listing)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a history says under the rules in force."""
+
+    rate: MatchRate
+    """Of everything but what was put right."""
+    judged: MatchRate
+    """What a gate goes by: that, or only what came after the newest fix, whichever is less sure."""
+    differences: tuple[DifferenceCount, ...] = ()
+    controlled: int = 0
+    """Listings of controls."""
+    coverage: Coverage = Coverage()
+    control_coverage: Coverage = Coverage()
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonView:
     """What is known of the agreement of the two systems now."""
 
-    matched: int
-    compared: int
-    rate: float | None
-    lower_bound: float
+    score: Score
     confidence: float
-    sentence: str
     answers_differed: int
     answers_opened: int
     last_us: int | None
     means: Mapping[str, int]
-    differences: Sequence[DifferenceCount]
     rules: Sequence[AddedRule]
     standing_rules: Sequence[Rule]
     """Those of the configuration."""
+    fixes: Sequence[Fix] = ()
     trouble: str = ""
     """Why what is found cannot be kept, if it cannot."""

@@ -93,6 +93,9 @@ class MirrorView:
     means: str | None = None
     detail: str = ""
     proven_at_us: int | None = None
+    control_rate: float = 0.0
+    """The share of shadows that are repeated against the system that answered."""
+    why_no_control: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,10 @@ class ComparisonDesk(Protocol):
 
     async def decide(self, rule: Rule, *, by: Actor) -> ComparisonView:
         """Put a decision about differences in force; what is kept is scored again."""
+        ...
+
+    async def put_right(self, path: str | None, *, by: Actor, reason: str) -> ComparisonView:
+        """Close what was found at a path (None: anywhere), and begin a new count."""
         ...
 
 

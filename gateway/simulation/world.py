@@ -156,9 +156,10 @@ def measurements(
     if compared:
         age_us = silent_us(going_on, Metric.MATCH_RATIO.value, at_s)
         match = scenario.machine.match_ratio
-        found.append(
-            Measurement(Metric.MATCH_RATIO, match, now_us - age_us, sample=compared, source="sim")
-        )
+        found += [
+            Measurement(metric, value, now_us - age_us, sample=compared, source="sim")
+            for metric, value in ((Metric.MATCH_RATIO, match), (Metric.COMPARED_RATIO, 1.0))
+        ]
     return tuple(found)
 
 

@@ -57,6 +57,7 @@ def all_well(now_us: int = T0, *, plan: Plan | None = None) -> Inputs:
         measurements=(
             *(measured(metric, 0.3, now_us) for metric in RESOURCES),
             measured(Metric.MATCH_RATIO, 0.999, now_us, sample=20_000),
+            measured(Metric.COMPARED_RATIO, 1.0, now_us, sample=20_000),
         ),
         probes=(Probe(OLD, ok=True, at_us=now_us), Probe(NEW, ok=True, at_us=now_us)),
         breakers=(BreakerReading(NEW, "a", open=False), BreakerReading(OLD, "a", open=False)),

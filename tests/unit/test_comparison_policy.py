@@ -33,6 +33,7 @@ def test_the_shipped_file_says_what_its_comments_say():
     """Confidence, bounds and rules arrive as written."""
     policy = load_comparison(SHIPPED)
     assert (policy.confidence, policy.noise_significance) == (0.99, 0.01)
+    assert policy.control_rate == 0.05
     assert (policy.differences_per_listing, policy.examples_per_field, policy.fields) == (
         100,
         20,

@@ -21,6 +21,7 @@ class Metric(StrEnum):
     SYNC_SECONDS_PER_1000 = "sync_seconds_per_1000"
     LISTINGS_SYNCED = "listings_synced"
     MATCH_RATIO = "match_ratio"
+    COMPARED_RATIO = "compared_ratio"
     API_USAGE_RATIO = "api_usage_ratio"
     CPU_RATIO = "cpu_ratio"
     MEMORY_RATIO = "memory_ratio"
@@ -40,6 +41,11 @@ class Metric(StrEnum):
         return self in _FROM_WINDOW
 
     @property
+    def from_mirror(self) -> bool:
+        """Known only while writes are mirrored."""
+        return self in _FROM_MIRROR
+
+    @property
     def only_when_it_happens(self) -> bool:
         """Reported when it happens; silence is the normal state, not a dead source."""
         return self in _EVENTS
@@ -54,6 +60,7 @@ _FROM_WINDOW: Final = frozenset(
         Metric.SYNC_SECONDS_PER_1000,
     }
 )
+_FROM_MIRROR: Final = frozenset({Metric.MATCH_RATIO, Metric.COMPARED_RATIO})
 _EVENTS: Final = frozenset(
     {
         Metric.INTEGRITY_MISMATCHES,

@@ -17,6 +17,7 @@ METRIC_LABELS: Final[dict[str, tuple[str, str]]] = {
     "sync_seconds_per_1000": ("sync time per 1,000 listings (s)", "1,000件あたりの同期時間(秒)"),
     "listings_synced": ("number of listings synced", "同期件数"),
     "match_ratio": ("match rate", "一致率"),
+    "compared_ratio": ("share of mirrored syncs that were compared", "比較できたミラーの割合"),
     "api_usage_ratio": ("API usage", "API使用率"),
     "cpu_ratio": ("CPU use", "CPU使用率"),
     "memory_ratio": ("memory use", "メモリ使用率"),

@@ -144,7 +144,7 @@ def _believed(
     asked: Gate | Trigger, found: Measurement | None, inputs: Inputs, questions: Questions
 ) -> Figure:
     metric = asked.metric
-    if metric is Metric.MATCH_RATIO and inputs.mirror_off is not None:
+    if metric.from_mirror and inputs.mirror_off is not None:
         return _unmeasured(note("mirror_off", metric=metric.value, why=inputs.mirror_off))
     happens = metric.only_when_it_happens and isinstance(asked, Trigger)
     if found is None or (happens and found.at_us < questions.guard_since_us):
@@ -169,7 +169,7 @@ def _silent(metric: Metric, *, happens: bool) -> Figure:
     """Say what silence means: nothing happened, nothing compared yet, or a dead source."""
     if happens:
         return Figure(0.0, 0)
-    if metric is Metric.MATCH_RATIO:
+    if metric.from_mirror:
         return Figure(None, 0, Verdict.INCONCLUSIVE, note("nothing_compared", metric=metric.value))
     return _unmeasured(note("no_measurement", metric=metric.value))
 

@@ -14,8 +14,8 @@ from gateway.core.comparison.differences import (
     object_of,
     same,
 )
-from gateway.core.comparison.paths import parsed, spelled
-from gateway.core.comparison.rate import Finding, MatchRate, agrees, percent, score, separate
+from gateway.core.comparison.paths import matches, parsed, spelled
+from gateway.core.comparison.rate import Finding, MatchRate, disagreement, percent, separate
 from gateway.core.comparison.records import RecordsMatch, match_records
 from gateway.core.comparison.reservoir import Reservoir
 from gateway.core.comparison.rules import Effect, Rule, Rules
@@ -40,15 +40,15 @@ __all__ = [
     "Rules",
     "Scalar",
     "Signature",
-    "agrees",
     "compare",
+    "disagreement",
     "match_records",
+    "matches",
     "object_of",
     "open_answers",
     "parsed",
     "percent",
     "same",
-    "score",
     "separate",
     "spelled",
 ]

@@ -12,6 +12,10 @@ cause, so that in a field that always differs by a generated value a *missing* o
 and it is taken away only where the canary differs no more often than the control, by Fisher's test.
 A field that is noisy in 5 % of the controls and differs in 9 % of the comparisons is shown, with
 the difference of the two as what is real. Without a control nothing is noise.
+
+A test that finds no difference has not shown that there is none: one noisy control of ten excuses
+nearly everything. So the bound takes away only as much as the control proves, the lower end of its
+own interval; a small control leaves the rate as it is and the promise small.
 """
 
 from __future__ import annotations
@@ -25,8 +29,7 @@ from gateway.core import proportion
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gateway.core.comparison.rules import Rules
-    from gateway.core.comparison.words import Comparison, Signature
+    from gateway.core.comparison.words import Signature
 
 CONFIDENCE: Final = 0.99
 NOISE_SIGNIFICANCE: Final = 0.01
@@ -34,22 +37,25 @@ NOISE_SIGNIFICANCE: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class MatchRate:
-    """So many of so many agree."""
+    """So many of so many agree; `doubted` of them only if noise is what it looks like."""
 
     matched: int
     compared: int
+    doubted: int = 0
 
     @property
     def rate(self) -> float | None:
         """The share that agrees; None when nothing was compared."""
         return self.matched / self.compared if self.compared else None
 
+    @property
+    def certain(self) -> int:
+        """How many agree whatever the control did not prove."""
+        return max(0, self.matched - self.doubted)
+
     def lower_bound(self, confidence: float = CONFIDENCE) -> float:
         """Bound the share that agrees from below, one-sided; 0 when nothing is known."""
-        return proportion.lower_bound(self.matched, self.compared, confidence=confidence)
-
-    def __add__(self, other: MatchRate) -> MatchRate:
-        return MatchRate(self.matched + other.matched, self.compared + other.compared)
+        return proportion.lower_bound(self.certain, self.compared, confidence=confidence)
 
     def sentence(self, confidence: float = CONFIDENCE) -> str:
         """Say it to people, promising nothing that rounding up would add."""
@@ -76,6 +82,8 @@ class Finding:
     count: int
     expected: float
     """How many of them the control explains."""
+    proven: float
+    """How many of them it explains for certain."""
     significance: float
     """How probable so many are if they were noise."""
     noise: bool
@@ -85,6 +93,16 @@ class Finding:
         """What noise does not explain."""
         return 0.0 if self.noise else max(0.0, self.count - self.expected)
 
+    @property
+    def weight(self) -> float:
+        """The share of its listings, 0..1, that really differ."""
+        return self.excess / self.count
+
+    @property
+    def cautious_weight(self) -> float:
+        """The share of its listings that may really differ as far as the control proves."""
+        return max(self.weight, 1.0 - min(1.0, self.proven / self.count))
+
 
 def separate(
     counts: Mapping[Signature, int],
@@ -93,22 +111,25 @@ def separate(
     controlled: int,
     *,
     alpha: float = NOISE_SIGNIFICANCE,
+    confidence: float = CONFIDENCE,
 ) -> tuple[Finding, ...]:
     """
     Tell noise from change; the largest excess comes first.
 
-    `counts` and `control` say in how many of `compared` listings, and of `controlled` repetitions
-    against the baseline itself, each signature was found.
+    `counts` (none of them zero) and `control` say in how many of `compared` listings, and of
+    `controlled` repetitions against the baseline itself, each signature was found.
     """
     findings = []
     for signature, count in counts.items():
         seen = control.get(signature, 0)
         significance = proportion.worse(count, compared, seen, controlled) if controlled else 0.0
+        proven = proportion.lower_bound(seen, controlled, confidence=confidence) if seen else 0.0
         findings.append(
             Finding(
                 signature=signature,
                 count=count,
                 expected=compared * seen / controlled if controlled else 0.0,
+                proven=compared * proven,
                 significance=significance,
                 noise=seen > 0 and significance > alpha,
             )
@@ -118,22 +139,9 @@ def separate(
     )
 
 
-def agrees(comparison: Comparison, rules: Rules, noise: frozenset[Signature] = frozenset()) -> bool:
-    """Tell whether a listing counts as agreeing; one whose differences were cut off does not."""
-    if any(rules.counts(difference, noise) for difference in comparison.differences):
-        return False
-    return not comparison.truncated
-
-
-def score(
-    equal: int,
-    differing: Iterable[Comparison],
-    rules: Rules,
-    noise: frozenset[Signature] = frozenset(),
-) -> MatchRate:
-    """Rate a history anew: `equal` listings without a difference, the others as kept."""
-    matched = compared = equal
-    for comparison in differing:
-        compared += 1
-        matched += agrees(comparison, rules, noise)
-    return MatchRate(matched, compared)
+def disagreement(found: Iterable[Finding], *, cautious: bool = False) -> float:
+    """Say how probably a listing with these findings really differs; they count as independent."""
+    agreeing = 1.0
+    for each in found:
+        agreeing *= 1.0 - (each.cautious_weight if cautious else each.weight)
+    return 1.0 - agreeing

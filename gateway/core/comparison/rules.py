@@ -14,7 +14,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 
 from gateway.core.comparison.paths import Field, Wild, matches, parsed, spelled
-from gateway.core.comparison.words import Cause, Difference, Kind, Signature
+from gateway.core.comparison.words import Cause, Difference, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -137,12 +137,11 @@ class Rules:
             return effect.unordered
         return effect.tolerates(difference.left, difference.right)
 
-    def counts(self, difference: Difference, noise: frozenset[Signature] = frozenset()) -> bool:
+    def counts(self, difference: Difference) -> bool:
         """Tell whether a difference makes its listing disagree."""
         return not (
             difference.kind is Kind.FORMAT
             or difference.cause in self.forgiven
-            or difference.signature in noise
             or self.drops(difference)
         )
 

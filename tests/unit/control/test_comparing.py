@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.adapters.comparison_store import FILE_NAME, SqliteComparisons
-from gateway.control.comparing import KEPT_HOURS, SETTLING_US, WAITING, Bounds, Comparing
-from gateway.core.comparison import Cause, Kind, Rule, Rules
+from gateway.control.collecting import KEPT_US
+from gateway.control.comparing import SETTLING_US, WAITING, Bounds, Comparing
+from gateway.core.comparison import Cause, Kind, MatchRate, Rule, Rules
 from gateway.link import ShadowDiffered
 
 if TYPE_CHECKING:
@@ -84,10 +85,11 @@ async def test_the_rate_counts_listings_and_says_how_sure_it_is(tmp_path: Path) 
     (figure,) = one.tick({MATCHED: 900.0}, "rollout-1")
     assert (figure.metric, figure.value, figure.sample) == ("match_ratio", 0.999, 1000)
     view = one.view()
-    assert view.rate == 0.999
-    assert 0.99 < view.lower_bound < 0.999
-    assert "99.9 % of 1,000 listings agree" in view.sentence
-    (difference,) = view.differences
+    rate = view.score.judged
+    assert rate.rate == 0.999
+    assert 0.99 < rate.lower_bound() < 0.999
+    assert "99.9 % of 1,000 listings agree" in rate.sentence()
+    (difference,) = view.score.differences
     assert (difference.field, difference.kind, difference.cause, difference.count) == (
         "priceYen", Kind.VALUE, Cause.REAL, 1,
     )  # fmt: skip
@@ -105,7 +107,7 @@ async def test_what_was_not_opened_weighs_the_matching_down(tmp_path: Path) -> N
     await settled(one)
     one.tick({MATCHED: 400.0, DROPPED: 3.0}, "rollout-1")
     view = one.view()
-    assert (view.matched, view.compared) == (109, 110)
+    assert view.score.judged == MatchRate(109, 110)
     assert (view.answers_differed, view.answers_opened) == (4, 1)
     await one.close()
 
@@ -114,7 +116,7 @@ async def test_differences_nobody_could_open_still_count(tmp_path: Path) -> None
     """Each is at least one listing that differs, and the matching ones are not lost."""
     one = await comparing(tmp_path, HandClock())
     one.tick({MATCHED: 98.0, DROPPED: 2.0}, "rollout-1")
-    assert (one.view().matched, one.view().compared) == (98, 100)
+    assert one.view().score.judged == MatchRate(98, 100)
     await one.close()
 
 
@@ -128,15 +130,15 @@ async def test_rules_added_later_score_the_history_again_even_after_a_restart(
         one.differed(differed({"priceYen": 1000}, {"priceYen": right}))
     await settled(one)
     one.tick({MATCHED: 8.0}, "rollout-1")
-    assert one.view().rate == 0.8
+    assert one.view().score.judged.rate == 0.8
     one.add_rule(Rule("priceYen", "rounded by design", tolerance=10), by="alice")
-    assert one.view().rate == 0.9
+    assert one.view().score.judged.rate == 0.9
     await one.close()
 
     again = await comparing(tmp_path, clock)
     view = again.view()
-    assert (view.rate, view.compared, view.rules[0].by) == (0.9, 10, "alice")
-    (difference,) = view.differences
+    assert (view.score.judged, view.rules[0].by) == (MatchRate(9, 10), "alice")
+    (difference,) = view.score.differences
     assert (difference.count, difference.counts) == (1, True)
     assert len(again.examples(before=None, limit=10)[0]) == 2
     again.add_rule(Rule("priceYen", "personal", mask=True), by="alice")
@@ -147,7 +149,7 @@ async def test_rules_added_later_score_the_history_again_even_after_a_restart(
 
 def _rows(folder: Path) -> str:
     with sqlite3.connect(folder / FILE_NAME) as database:
-        kept = database.execute("select comparison from listings").fetchall()
+        kept = database.execute("select comparison from kept").fetchall()
         return repr(kept + database.execute("select example from examples").fetchall())
 
 
@@ -157,16 +159,16 @@ async def test_another_rollout_and_last_week_are_forgotten(tmp_path: Path) -> No
     one = await comparing(tmp_path, clock)
     one.add_rule(Rule("a", "why", ignore=True), by="bob")
     one.tick({MATCHED: 10.0}, "rollout-1")
-    clock.us += KEPT_HOURS * HOUR_US
+    clock.us += KEPT_US + HOUR_US
     one.tick({MATCHED: 15.0}, "rollout-1")
-    assert one.view().compared == 5
+    assert one.view().score.judged.compared == 5
     assert one.tick({MATCHED: 15.0}, "rollout-2") == ()
     assert one.tick({MATCHED: 18.0}, "rollout-2") == ()  # told late
-    assert one.view().compared == 0
+    assert one.view().score.judged.compared == 0
     assert [each.rule.path for each in one.view().rules] == ["a"]
     await one.close()
     again = await comparing(tmp_path, clock)
-    assert again.view().compared == 0
+    assert again.view().score.judged.compared == 0
     await again.close()
 
 
@@ -188,7 +190,7 @@ async def test_examples_are_bounded_and_paged(tmp_path: Path) -> None:
         if before is None:
             break
     assert paged == everything
-    assert one.view().differences[0].count == 100
+    assert one.view().score.differences[0].count == 100
     await one.close()
 
 
@@ -207,7 +209,7 @@ async def test_a_flood_is_dropped_and_a_broken_answer_is_counted(tmp_path: Path)
         )  # fmt: skip
     await settled(one)
     one.tick({}, "rollout-1")
-    found = {(each.field, each.cause): each.count for each in one.view().differences}
+    found = {(each.field, each.cause): each.count for each in one.view().score.differences}
     assert found == {("a", Cause.REAL): WAITING, ("answer", Cause.UNREADABLE): 2}
     await one.close()
 
@@ -220,7 +222,7 @@ async def test_a_file_that_is_none_is_said_and_hurts_nobody(tmp_path: Path, cont
     one = await comparing(tmp_path, HandClock())
     one.tick({MATCHED: 7.0}, "rollout-1")
     await asyncio.sleep(0)
-    assert one.view().compared == 7
+    assert one.view().score.judged.compared == 7
     await one.close()
     assert bool(one.trouble) is bool(content)
     if content:

@@ -40,10 +40,14 @@ class Asked:
     def __init__(self) -> None:
         self.answer: tuple[bool, str | None, str] | None = (True, "raise", "nothing left")
         self.times = 0
+        self.old_answer: tuple[bool, str | None, str] = (True, "transaction", "nothing left")
+        self.old_times = 0
 
     async def prove_dry_run(self, variant: Variant) -> tuple[bool, str | None, str]:
         """Answer as told; None: nobody there."""
-        assert variant is NEW
+        if variant is not NEW:
+            self.old_times += 1
+            return self.old_answer
         self.times += 1
         if self.answer is None:
             raise UnreachableError("nobody accepts connections")
@@ -55,13 +59,14 @@ class Asked:
 class Scene:
     """A `Proving` whose loop runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, control_rate: float = 0.0) -> None:
         self.probe = Asked()
         self.told: list[str] = []
         self.proving = Proving(
             self.probe,  # type: ignore[arg-type]  # only the proof is asked for
             Clock(),
             changed=self.tell,
+            control_rate=control_rate,
             pauses_s=(0.001, 0.01),
         )
 
@@ -71,7 +76,7 @@ class Scene:
 
     def rate(self, route: Route = MIRRORING) -> float:
         """What is published."""
-        return self.proving.permitted(route).mirror_rate
+        return self.proving.permitted(route)[0].mirror_rate
 
     def health(self, *, healthy: bool = True, instance: str = "one") -> bool:
         """One health probe."""
@@ -175,6 +180,61 @@ async def test_an_unconfirmed_shadow_outweighs_every_proof(scene: Scene) -> None
     assert "without confirming" in (scene.proving.why_not(MIRRORING) or "")
     scene.health(instance="two")
     await scene.until_rate(1.0)
+
+
+@pytest.fixture
+async def repeating() -> Scene:
+    """A scene that wants a tenth of the shadows repeated against old."""
+    made = Scene(control_rate=0.1)
+    made.loop = asyncio.create_task(made.proving.run())  # type: ignore[attr-defined]  # keeps it alive
+    return made
+
+
+async def until_told(scene: Scene, messages: int) -> None:
+    """Wait until so many messages were told."""
+    async with asyncio.timeout(5):
+        while len(scene.told) < messages:
+            await asyncio.sleep(0.001)
+
+
+async def test_nothing_is_repeated_before_old_proved_itself_too(repeating: Scene) -> None:
+    """Mirroring does not wait for it; what is missing is said; the proof lets it pass."""
+    scene = repeating
+    scene.probe.old_answer = (False, "transaction", "a dry run stored 1 rows")
+    assert scene.proving.permitted(MIRRORING)[1] == 0.0
+    await until_told(scene, 2)
+    route, share = scene.proving.permitted(MIRRORING)
+    assert (route.mirror_rate, share) == (1.0, 0.0)
+    view = scene.proving.view(MIRRORING)
+    assert view.on
+    assert view.control_rate == 0.0
+    assert "old cannot prove" in (view.why_no_control or "")
+    assert scene.proving.doubt == view.why_no_control
+    scene.probe.old_answer = (True, "transaction", "nothing left")
+    await until_told(scene, 3)
+    assert scene.proving.permitted(MIRRORING)[1] == 0.1
+    assert scene.proving.view(MIRRORING).why_no_control is None
+    assert [message.partition(":")[0] for message in scene.told] == [
+        "mirror.proven", "control.unproven", "control.proven",
+    ]  # fmt: skip
+    assert scene.proving.permitted(IDLE) == (IDLE, 0.0)
+
+
+async def test_an_unconfirmed_control_ends_the_repeating_alone(repeating: Scene) -> None:
+    """Old's word is believed no more; what new proved still holds."""
+    scene = repeating
+    scene.rate()
+    await until_told(scene, 2)
+    assert scene.proving.permitted(MIRRORING)[1] == 0.1
+    assert scene.proving.counted({"syncgate_controls_unconfirmed_total": 1.0})
+    route, share = scene.proving.permitted(MIRRORING)
+    assert (route.mirror_rate, share) == (1.0, 0.0)
+    assert "without confirming" in scene.proving.doubt
+    asked = scene.probe.old_times
+    for _ in range(10):
+        scene.rate()
+        await asyncio.sleep(0.001)
+    assert scene.probe.old_times == asked
 
 
 async def test_real_writes_back_to_old_need_no_proof(scene: Scene) -> None:

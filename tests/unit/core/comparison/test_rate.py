@@ -6,15 +6,10 @@ import pytest
 
 from gateway.core.comparison import (
     Cause,
-    Comparison,
     Kind,
     MatchRate,
-    Rule,
-    Rules,
     Signature,
-    agrees,
-    compare,
-    score,
+    disagreement,
     separate,
 )
 
@@ -40,7 +35,6 @@ def test_nothing_compared_is_nothing_known():
     assert nothing.rate is None
     assert nothing.lower_bound() == 0.0
     assert nothing.sentence() == "nothing was compared yet"
-    assert nothing + MatchRate(2, 3) == MatchRate(2, 3)
 
 
 def test_few_listings_prove_little():
@@ -84,20 +78,38 @@ def test_the_largest_excess_comes_first():
     assert [finding.signature for finding in found] == [LOST, PRICE, STAMP]
 
 
-def test_history_is_scored_anew():
-    """Equal ones stay equal; the others are judged by the rules and noise of today."""
-    differing = [
-        compare({"price": 1, "at": n}, {"price": 1, "at": n + 1}, Rules()) for n in range(5)
-    ]
-    differing.append(compare({"price": 1}, {"price": 2}, Rules()))
-    assert score(94, differing, Rules()) == MatchRate(94, 100)
-    ignoring = Rules([Rule("at", "made anew by each answer", ignore=True)])
-    assert score(94, differing, ignoring) == MatchRate(99, 100)
-    noise = frozenset({Signature("at", Kind.VALUE, Cause.REAL)})
-    assert score(94, differing, Rules(), noise) == MatchRate(99, 100)
+def test_a_small_control_excuses_in_the_rate_and_not_in_the_promise():
+    """One noisy repetition of ten explains a tenth, and proves next to nothing."""
+    [found] = separate({PRICE: 10}, 100, {PRICE: 1}, 10)
+    assert found.noise
+    assert (found.excess, found.weight) == (0.0, 0.0)
+    assert found.proven < 0.2
+    assert found.cautious_weight > 0.98
+    [found] = separate({PRICE: 1_000}, 10_000, {PRICE: 1_000}, 10_000)
+    assert found.noise
+    assert 0.0 < found.cautious_weight < 0.1
 
 
-def test_cut_off_differences_never_agree():
-    """Behind the cut there may be a real one."""
-    assert agrees(Comparison(), Rules())
-    assert not agrees(Comparison((), truncated=True), Rules())
+def test_more_proof_than_differences_leaves_nothing_in_doubt():
+    """A canary that differs less often than the control is not to blame at all."""
+    [found] = separate({STAMP: 10}, 1_000, {STAMP: 500}, 1_000)
+    assert (found.noise, found.cautious_weight) == (True, 0.0)
+
+
+def test_a_listing_differs_as_surely_as_its_findings_together():
+    """Half noise twice leaves three quarters; one that is real leaves no doubt; none, no one."""
+    half = separate({PRICE: 1_000}, 10_000, {PRICE: 500}, 10_000)
+    assert disagreement(half) == pytest.approx(0.5)
+    assert disagreement(half * 2) == pytest.approx(0.75)
+    assert disagreement(half * 2, cautious=True) > 0.75
+    assert disagreement(half + separate({LOST: 3}, 10_000, {}, 0)) == 1.0
+    assert disagreement(()) == 0.0
+
+
+def test_doubt_lowers_the_promise_alone():
+    """What is only taken for noise counts as agreeing in the rate, not in the bound."""
+    sure, doubted = MatchRate(1_000, 1_000), MatchRate(1_000, 1_000, doubted=100)
+    assert doubted.rate == sure.rate == 1.0
+    assert doubted.lower_bound() < 0.9 < sure.lower_bound()
+    assert doubted.sentence().startswith("100 % of 1,000 listings agree (at least 87.")
+    assert MatchRate(5, 10, doubted=9).certain == 0

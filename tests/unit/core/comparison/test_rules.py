@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.comparison import Cause, Kind, Rule, Rules, Signature, compare
+from gateway.core.comparison import Cause, Kind, Rule, Rules, compare
 from gateway.core.comparison.paths import Wild
 from gateway.core.comparison.rules import REMEMBERED_FIELDS
 
@@ -76,12 +76,11 @@ def test_stored_differences_are_judged_by_new_rules():
 
 
 def test_what_counts():
-    """Format never counts; forgiven causes and noise do not; everything else does."""
+    """Format never counts; forgiven causes do not; everything else does."""
     [written, real] = compare({"a": "1,0", "b": 1}, {"a": "1,0 ", "b": 2}, Rules()).differences
     assert written.kind is Kind.FORMAT
     assert not Rules().counts(written)
     assert Rules().counts(real)
-    assert not Rules().counts(real, frozenset({Signature("b", Kind.VALUE, Cause.REAL)}))
     assert not Rules(forgiven=[Cause.REAL]).counts(real)
     assert not Rules([Rule("b", WHY, ignore=True)]).counts(real)
 
