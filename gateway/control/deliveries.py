@@ -36,7 +36,7 @@ DEADLINE_S: Final = 30.0
 _PAGE: Final = 100
 _MOST_HELD: Final = 5_000
 _REMEMBERED: Final = 1_000
-_BURST: Final = 5
+_BURST_OF_A_MINUTE: Final = 12
 _COUNT_EVERY_US: Final = 5 * SECOND_US
 _NO_CHANNEL: Final = "This channel is not configured, or not any more."
 
@@ -84,6 +84,11 @@ class _Lane:
         heapq.heappush(self.queue, (-delivery.level.rank, delivery.made_us, delivery.id, delivery))
 
 
+def _quota(per_minute: int) -> Quota:
+    """Spread a minute's messages evenly, five seconds' worth at once."""
+    return Quota(per_minute, 60 * SECOND_US, max(1, per_minute // _BURST_OF_A_MINUTE))
+
+
 class Deliveries:
     """Sends what is stored; `channels` and `per_minute` by the channel's name."""
 
@@ -111,11 +116,12 @@ class Deliveries:
         self._deadline_s = deadline_s
         limits = per_minute or {}
         self._lanes = {
-            name: _Lane(name, channel, Quota(limits.get(name, 60), 60 * SECOND_US, _BURST))
+            name: _Lane(name, channel, _quota(limits.get(name, 60)))
             for name, channel in channels.items()
         }
         self._held: dict[str, Delivery] = {}
         self._unstored: dict[str, Delivery] = {}
+        self._let_go: set[str] = set()
         self._sent_unstored: OrderedDict[str, None] = OrderedDict()
         self._wake = asyncio.Event()
         self._store_down = False
@@ -203,6 +209,7 @@ class Deliveries:
 
     async def _take_due(self) -> None:
         limit = min(_MOST_HELD, len(self._held) + _PAGE)
+        self._let_go.clear()
         try:
             due = await self._store.due(now_us=self._clock.now_us(), limit=limit)
             await self._count()
@@ -213,8 +220,8 @@ class Deliveries:
             return
         self._store_down = False
         for delivery in due:
-            if delivery.id in self._held:
-                continue
+            if delivery.id in self._held or delivery.id in self._let_go:
+                continue  # settled while we read: what we were given is older than that
             lane = self._lanes.get(delivery.channel)
             if lane is None:
                 await self._bury(delivery, _NO_CHANNEL, patient=False)
@@ -276,7 +283,7 @@ class Deliveries:
                 self._sent_unstored.popitem(last=False)
         else:
             await self._settle(self._store.delivered, delivery.id)
-        self._held.pop(delivery.id, None)
+        self._release(delivery)
 
     async def _failed(
         self, lane: _Lane, delivery: Delivery, reason: str, wait_s: float | None
@@ -301,7 +308,7 @@ class Deliveries:
         await self._settle(
             self._store.failed, delivery.id, next_us=lane.not_before_us, reason=reason
         )
-        self._held.pop(delivery.id, None)
+        self._release(delivery)
         return None
 
     async def _bury(self, delivery: Delivery, reason: str, *, patient: bool = True) -> None:
@@ -314,7 +321,11 @@ class Deliveries:
         )  # fmt: skip
         if self._unstored.pop(delivery.id, None) is None:
             await self._settle(self._store.dead, delivery.id, patient=patient, reason=reason)
+        self._release(delivery)
+
+    def _release(self, delivery: Delivery) -> None:
         self._held.pop(delivery.id, None)
+        self._let_go.add(delivery.id)
 
     async def _settle(
         self,
