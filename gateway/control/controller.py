@@ -99,7 +99,9 @@ class Controller:
             publish=self._publish,
             carry_out=carry_out,
         )
-        self._desk = Desk(comparing, self._turns.note_change)
+        self.note_change = self._turns.note_change
+        """For those beside the rollout whose changes are audited, too."""
+        self._desk = Desk(comparing, self.note_change)
 
     # --- what people see and ask -------------------------------------------------------------
 
@@ -264,8 +266,6 @@ class Controller:
                 await self._breaker_changed(message)
             case link.ShadowDiffered():
                 self._comparing.differed(message)
-            case _:
-                """The pool itself listens to greetings and farewells."""
 
     async def _outcomes(self, message: link.Outcomes, now_us: int) -> None:
         async with self._order:
