@@ -310,6 +310,9 @@ def compare(
     tolerance: Annotated[
         float | None, typer.Option(min=0, help="With --accept: numbers may differ by so much.")
     ] = None,
+    fixed: Annotated[
+        str | None, typer.Option("--fixed", metavar="PATH", help="Put right: count anew; ** all.")
+    ] = None,
     export: Annotated[
         Path | None, typer.Option("--export", help="Write all kept differences: .csv or .json.")
     ] = None,
@@ -327,6 +330,8 @@ def compare(
         raise typer.BadParameter("ignore, unordered or mask", param_hint="--how")
     if accept is not None:
         comparing.accept(session, comparing.Acceptance(accept, how, tolerance, reason))
+    elif fixed is not None:
+        comparing.put_right(session, fixed, reason)
     elif export is not None:
         comparing.export(session, export)
     else:

@@ -29,6 +29,9 @@ _FIELDS_SHOWN: Final = 12
 _FIELDS_WITH_EXAMPLES: Final = 4
 _PIPE_WIDTH: Final = 110
 _ID_CELLS: Final = 32
+_FIXES_SHOWN: Final = 3
+_LEAST_SHOWN: Final = 0.001
+_COLUMNS: Final = ("listings", "controls", "verdict", "field", "kind", "cause")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ def lines(found: dict[str, Any], say: Texts, *, width: int) -> list[Text]:
     """Draw the whole screen."""
     drawn = [Text(_sentence(found, say), style=_style(found)), Text()]
     drawn += [_fact(say("cmp_mirror"), _mirroring(found, say))]
+    drawn += [_fact(say("cmp_control"), _control(found["control"], say))]
+    drawn += _lost(found["coverage"], say)
+    drawn += _fixes(found, say)
     if found["answers_differed"] > found["answers_opened"]:
         figures_ = {"opened": found["answers_opened"], "all": found["answers_differed"]}
         drawn.append(_fact(say("cmp_opened"), Text(say("cmp_opened_of", **figures_))))
@@ -130,27 +136,69 @@ def _pace(pace: dict[str, Any], say: Texts) -> Text:
 
 
 def _table(differences: list[dict[str, Any]], say: Texts, *, width: int) -> list[Text]:
-    names = [say("cmp_listings"), say("cmp_field"), say("cmp_kind"), say("cmp_cause")]
+    names = [say(f"cmp_{name}") for name in _COLUMNS]
     longest = max(len(each["path"]) for each in differences[:_FIELDS_SHOWN])
-    widths = [10, max(10, min(longest, width - 60)), 10, 24]
-    drawn = [figures.row([(name, "dim") for name in names], widths, right=(0,))]
+    widths = [10, 10, 18, max(10, min(longest, width - 82)), 10, 24]
+    drawn = [figures.row([(name, "dim") for name in names], widths, right=(0, 1))]
     for each in differences[:_FIELDS_SHOWN]:
         style = "" if each["counts"] else "dim"
-        cause = say(f"cause_{each['cause']}")
-        drawn.append(
-            figures.row(
-                [
-                    (f"{each['count']:,}", "bold" if each["counts"] else "dim"),
-                    (each["path"], style),
-                    (say(f"kind_{each['kind']}"), style),
-                    (cause if each["counts"] else f"{cause} {say('cmp_harmless')}", style),
-                ],
-                widths,
-                right=(0,),
-            )
-        )
+        cells = [
+            (f"{each['count']:,}", "bold" if each["counts"] else "dim"),
+            (f"{each['control_count']:,}", style),
+            (_verdict(each, say), "yellow" if each["counts"] else "dim"),
+            (each["path"], style),
+            (say(f"kind_{each['kind']}"), style),
+            (say(f"cause_{each['cause']}"), style),
+        ]
+        drawn.append(figures.row(cells, widths, right=(0, 1)))
     if len(differences) > _FIELDS_SHOWN:
         drawn.append(Text(say("more", count=len(differences) - _FIELDS_SHOWN), style="dim"))
+    return drawn
+
+
+def _verdict(each: dict[str, Any], say: Texts) -> str:
+    said = say(f"verdict_{each['verdict']}")
+    probable = each["p_value"]
+    if probable is None or each["verdict"] == "harmless":
+        return said
+    return f"{said} (p {'< 0.001' if probable < _LEAST_SHOWN else f'{probable:.3f}'})"
+
+
+def _control(control: dict[str, Any], say: Texts) -> Text:
+    if control["off"]:
+        return Text(say("cmp_control_off", why=control["off"]), style="yellow")
+    if not control["rate"] and not control["listings"]:
+        return Text(say("cmp_control_none"))
+    rate, listings = f"{control['rate'] * 100:g}", f"{control['listings']:,}"
+    return Text(say("cmp_control_on", rate=rate, listings=listings))
+
+
+def _lost(coverage: dict[str, Any], say: Texts) -> list[Text]:
+    """Say what could not be compared; silence would look like agreement."""
+    if not coverage["lost"]:
+        return []
+    by_count = sorted(coverage["lost"].items(), key=lambda each: -each[1])
+    said = say(
+        "cmp_lost_of",
+        lost=f"{sum(coverage['lost'].values()):,}",
+        due=f"{coverage['due']:,}",
+        listings=f"{coverage['listings_lost']:,}",
+        reasons=", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in by_count),
+    )
+    return [_fact(say("cmp_lost"), Text(said, style="yellow"))]
+
+
+def _fixes(found: dict[str, Any], say: Texts) -> list[Text]:
+    drawn = []
+    for fix in found["fixes"][:_FIXES_SHOWN]:
+        path = fix["path"] or say("cmp_everything")
+        what = f"{fix['at'][:19].replace('T', ' ')}  {path}  ({fix['by']}: {fix['reason']})"
+        drawn.append(_fact(say("cmp_since"), Text(what)))
+    if found["fixes"] and found["overall_listings"] != found["listings"]:
+        overall = found["overall_rate"]
+        rate = figures.DASH if overall is None else f"{_cut(overall)} %"
+        said = say("cmp_overall", rate=rate, listings=f"{found['overall_listings']:,}")
+        drawn.append(_fact("", Text(said, style="dim")))
     return drawn
 
 
@@ -176,6 +224,9 @@ def _examples(each: dict[str, Any], say: Texts, *, width: int) -> list[Text]:
         accept = Text(f"  {say('cmp_accept')} ", style="dim")
         accept.append(command, style="cyan")
         drawn.append(accept)
+        fixed = Text(f"  {say('cmp_fixed_how')} ", style="dim")
+        fixed.append(command.replace("--accept", "--fixed"), style="cyan")
+        drawn.append(fixed)
     return drawn
 
 
@@ -197,6 +248,18 @@ def accept(session: Session, wish: Acceptance) -> None:
         session.show_json(found)
     else:
         session.out.print(Text(session.say("cmp_accepted", path=wish.path)))
+        session.out.print(Text(_sentence(found, session.say), style=_style(found)))
+
+
+def put_right(session: Session, path: str, reason: str | None) -> None:
+    """Close what differs at a path (** everything); it wants a reason."""
+    if not (reason or "").strip():
+        session.fail(Exit.USAGE, session.say("need_reason"))
+    found = session.post(f"{COMPARISONS}/fixes", {"path": path, "reason": reason})
+    if session.as_json:
+        session.show_json(found)
+    else:
+        session.out.print(Text(session.say("cmp_fixed", path=path)))
         session.out.print(Text(_sentence(found, session.say), style=_style(found)))
 
 
