@@ -38,6 +38,7 @@ _MIN_TOKEN_CHARACTERS: Final = 8
 _MIN_TOKEN_VARIETY: Final = 4
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
 _HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
+_REPLICA_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _TOKEN_NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
@@ -148,6 +149,12 @@ def _hosts(value: object) -> frozenset[str]:
     return frozenset(host for host in hosts if host)
 
 
+def _replica_name(value: str) -> str:
+    if not _REPLICA_NAME.fullmatch(value):
+        raise ValueError("must be 1 to 64 letters, digits and . _ : -")
+    return value
+
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Rate = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
@@ -182,6 +189,15 @@ class Settings(BaseSettings):
     new_url: ServiceUrl = Field("http://127.0.0.1:3002", alias="SYNC_NEW_URL")
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
     database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
+
+    # A fleet (REDIS_URL set): how this replica is called there, and for how long one decides.
+    replica_name: Annotated[str, AfterValidator(_replica_name)] | None = Field(
+        None, alias="GATEWAY_REPLICA_NAME"
+    )
+    lease_ms: int = Field(5_000, alias="GATEWAY_LEASE_TIME", ge=1_000, le=60_000)
+    redis_prefix: str | None = Field(
+        None, alias="GATEWAY_REDIS_PREFIX", pattern=r"^[A-Za-z0-9_.:-]{1,64}$"
+    )
 
     # Limits; 0 switches one off.
     rate_limit_per_second: Rate = Field(100.0, alias="GATEWAY_RATE_LIMIT_PER_SECOND")

@@ -4,36 +4,64 @@ What happened is stored before anybody acts on it, with one exception: traffic g
 A step up must be durable or it does not happen. A step back must not wait for a full or hanging
 disk: after a moment's patience it goes on in memory, its record is kept in order, and it is stored
 as soon as the store answers again. Until then nothing moves up.
+
+In a fleet the store is shared, and another replica may have been quicker: then nothing was stored,
+`OVERTAKEN` says so, and whoever asked looks at the newest state first. What was done locally while
+the store was away is kept on this replica's own disk as well (`Spare`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from gateway.errors import StateError, StoreUnavailableError
-from gateway.ports import Transition
+from gateway.errors import FencedError, StateError, StoreUnavailableError, VersionConflictError
+from gateway.ports import StoredState, Transition
 
 if TYPE_CHECKING:
-    from gateway.ports import Committed, Event, StateStore
+    from gateway.ports import Committed, Document, Event, StateStore
 
 PATIENCE_S: Final = 1.0
 MAX_WAITING: Final = 1_000
 """Beyond so many, only the state and the audit are kept for later."""
+OVERTAKEN: Final = (VersionConflictError, FencedError)
+"""Another replica was quicker, or holds the lease by now: nothing of the step was stored."""
 
 _log = structlog.get_logger("journal")
+
+
+class Spare(Protocol):
+    """The copy on this replica's own disk, beside a store that is shared."""
+
+    def saw(self, stored: StoredState, *, token: int) -> None:
+        """Remember the newest shared state soon; never waits, never raises."""
+        ...
+
+    async def kept(self, transition: Transition, *, version: int) -> None:
+        """Remember what the shared store did not take; gives up after a moment, never raises."""
+        ...
 
 
 class Journal:
     """The one writer of the store."""
 
-    def __init__(self, store: StateStore, *, version: int, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        store: StateStore,
+        *,
+        version: int,
+        patience_s: float = PATIENCE_S,
+        spare: Spare | None = None,
+        place: str = "the disk of the state directory",
+    ) -> None:
         self._store = store
         self._version = version
         self._patience_s = patience_s
+        self._spare = spare
+        self._place = place
         self._one_at_a_time = asyncio.Lock()
         self._waiting: list[Transition] = []
         self._late: asyncio.Task[Committed] | None = None
@@ -50,10 +78,37 @@ class Journal:
         """Whether everything that happened is stored."""
         return not self._waiting and self._late is None
 
+    @property
+    def version(self) -> int:
+        """The version of the newest stored state that is known here."""
+        return self._version
+
+    @property
+    def waiting_state(self) -> Document | None:
+        """The newest state that could not be stored yet; None: the stored one is ours."""
+        found = [one.document for one in self._waiting if one.document is not None]
+        return found[-1] if found else None
+
+    def begin_with(self, transition: Transition) -> None:
+        """Take up what an earlier run could not store."""
+        self._waiting.append(transition)
+
+    def moved_to(self, version: int, *, put_on_top: Document | None) -> None:
+        """Go on from another version of the stored state than the last one known.
+
+        States that wait were made for the old one: they are dropped, what was written down with
+        them stays; `put_on_top` waits instead, to be stored on top of that version.
+        """
+        self._version = version
+        self._waiting = [replace(one, document=None, token=0) for one in self._waiting]
+        if put_on_top is not None:
+            self._waiting.append(Transition(0, document=put_on_top))
+
     async def must_record(self, transition: Transition, *, undo: Transition) -> tuple[Event, ...]:
         """Store it durably, or raise StoreUnavailableError and nothing has happened.
 
-        A disk that hangs may store it after we gave up; then `undo` is stored on top.
+        A disk that hangs may store it after we gave up; then `undo` is stored on top. OVERTAKEN:
+        another replica was quicker.
         """
         async with self._one_at_a_time:
             if not self.writable:
@@ -61,28 +116,36 @@ class Journal:
             if not self.writable:
                 raise StoreUnavailableError(
                     "The state cannot be stored at the moment, so nothing can be moved forward.",
-                    todo="Check the disk of the state directory; rollback and emergency stop work.",
+                    todo=f"Check {self._place}; rollback and emergency stop work.",
                 )
             self._if_late_stored, self._if_late_lost = undo, None
             return await self._store_now(transition)
 
     async def record(self, transition: Transition) -> tuple[Event, ...]:
-        """Store it, or keep it to be stored later; never raises, never waits for long."""
+        """Store it, or keep it to be stored later; never waits for long, raises only OVERTAKEN."""
         async with self._one_at_a_time:
             if self.writable:
                 self._if_late_stored, self._if_late_lost = None, transition
                 try:
                     return await self._store_now(transition)
+                except OVERTAKEN:
+                    raise
                 except StateError as error:
                     _log.error("not_stored", reason=str(error))
                 if self._late is not None:
+                    await self._keep_a_copy(transition)
                     return ()
             crowded = len(self._waiting) >= MAX_WAITING
             self._waiting.append(_essence(transition) if crowded else transition)
+            await self._keep_a_copy(transition)
             return ()
 
+    async def _keep_a_copy(self, transition: Transition) -> None:
+        if self._spare is not None and (transition.document is not None or transition.audit):
+            await self._spare.kept(transition, version=self._version)
+
     async def catch_up(self) -> tuple[Event, ...]:
-        """Store what has been waiting, in order, as one step."""
+        """Store what has been waiting, in order, as one step; OVERTAKEN: it still waits."""
         async with self._one_at_a_time:
             return await self._catch_up()
 
@@ -98,9 +161,11 @@ class Journal:
         try:
             events = await self._store_now(together)
         except StateError as error:
-            _log.error("still_not_stored", reason=str(error))
             if self._late is None:
                 self._waiting.insert(0, together)
+            if isinstance(error, OVERTAKEN):
+                raise
+            _log.error("still_not_stored", reason=str(error))
             return ()
         _log.warning("stored_late", audit=len(together.audit), events=len(together.events))
         return events
@@ -108,7 +173,7 @@ class Journal:
     async def _store_now(self, transition: Transition) -> tuple[Event, ...]:
         """Wait a moment for the store; what takes longer is finished in the background."""
         numbered = replace(transition, expected_version=self._version)
-        task = asyncio.create_task(self._store.commit(numbered))
+        task = asyncio.create_task(self._commit(numbered))
         try:
             done, _ = await asyncio.wait({task}, timeout=self._patience_s)
         except asyncio.CancelledError:
@@ -118,12 +183,21 @@ class Journal:
             self._late = task
             raise StoreUnavailableError(
                 f"The store did not answer within {self._patience_s:g} s.",
-                todo="Check the disk of the state directory.",
+                todo=f"Check {self._place}.",
             )
         return self._learn(task.result())
 
+    async def _commit(self, numbered: Transition) -> Committed:
+        committed = await self._store.commit(numbered)
+        if numbered.document is not None:
+            # Without a document the version is somebody else's state, which we have not seen.
+            self._version = committed.version
+            if self._spare is not None:
+                stored = StoredState(committed.version, numbered.document)
+                self._spare.saw(stored, token=numbered.token)
+        return committed
+
     def _learn(self, committed: Committed) -> tuple[Event, ...]:
-        self._version = committed.version
         for entry in committed.audit:
             # Kept outside the store as well: a history rewritten with its head shows here.
             _log.info("audited", seq=entry.seq, action=entry.action, digest=entry.digest)
@@ -156,4 +230,5 @@ def _joined(parts: list[Transition]) -> Transition:
         events=tuple(draft for part in parts for draft in part.events),
         measurements=tuple(draft for part in parts for draft in part.measurements),
         reports=tuple(draft for part in parts for draft in part.reports),
+        token=max(part.token for part in parts),
     )

@@ -7,6 +7,9 @@ parent's steady clock. Worker and parent share a machine, so one offset per work
 wall-clock second; when a jump of the wall clock breaks the offset, it is taken anew. A second that
 a worker owes and does not report is not covered: unknown, not idle. Cumulative cells of a worker
 that is gone stay in the totals, or every restart would look like a counter running backwards.
+
+In a fleet every other replica is one more source, under a negative number: its seconds come added
+up and in our own time already, and one that falls silent makes the readings old like a worker.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from gateway.ports import SystemView
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gateway.core.window import Snapshot
+    from gateway.core.window import Snapshot, VariantSecond
     from gateway.link import Report
     from gateway.ports import ProbeResult
 
@@ -43,6 +46,8 @@ class Snapshots:
         self._offsets: dict[int, int] = {}
         self._heard: dict[int, int] = {}
         self._breakers: dict[int, dict[Variant, str]] = {}
+        self._replicas: dict[int, tuple[str, Mapping[Variant, bool]]] = {}
+        self._own_name = ""
         self._cells: dict[int, Mapping[str, float]] = {}
         self._gone: dict[str, float] = {}
         self._durations = {variant: Durations() for variant in Variant}
@@ -56,18 +61,48 @@ class Snapshots:
     def worker_gone(self, worker: int) -> None:
         """Expect nothing more of a worker and keep its counts."""
         self._heard.pop(worker, None)
+        self._replicas.pop(worker, None)
         self._offsets.pop(worker, None)
         self._breakers.pop(worker, None)
         for name, value in self._cells.pop(worker, {}).items():
             if _is_counter(name):
                 self._gone[name] = self._gone.get(name, 0.0) + value
 
-    def report(self, report: Report, now_us: int) -> None:
-        """File one worker's second."""
+    def replica_told(
+        self, source: int, name: str, *, complete_second: int, breakers: Mapping[Variant, bool]
+    ) -> None:
+        """Note how far another replica's seconds reach, and where its breakers are open."""
+        self._heard[source] = max(self._heard.get(source, 0), complete_second)
+        self._replicas[source] = (name, breakers)
+
+    def replica_second(
+        self, source: int, second: int, variants: Mapping[Variant, VariantSecond], now_us: int
+    ) -> None:
+        """File one second of another replica."""
+        self._timeline.add(now_us, source, second, variants)
+
+    def own_name(self, name: str) -> None:
+        """Name this replica in what is said of its breakers."""
+        self._own_name = name
+
+    def own_breakers(self) -> dict[Variant, bool]:
+        """Say whether a system's breaker is open in any worker of ours."""
+        states = self._breakers.values()
+        return {
+            variant: any(each.get(variant, "closed") != "closed" for each in states)
+            for variant in Variant
+        }
+
+    def own_complete_second(self) -> int:
+        """Give the newest second of which all workers of ours have reported."""
+        return min((second for worker, second in self._heard.items() if worker > 0), default=0)
+
+    def report(self, report: Report, now_us: int) -> int | None:
+        """File one worker's second; say which of ours that is, None if it is not believable."""
         second = self._steady_second(report.worker, report.second, now_us // SECOND_US)
         variants = {Variant(name): counts for name, counts in report.variants.items()}
         if not self._timeline.add(now_us, report.worker, second, variants):
-            return
+            return None
         for variant, counts in variants.items():
             self._durations[variant].add(counts.latency)
         if report.worker in self._heard:
@@ -76,6 +111,7 @@ class Snapshots:
             self.breaker(report.worker, Variant(name), state)
         if len(report.cells) <= MAX_CELLS_PER_WORKER:
             self._cells[report.worker] = report.cells
+        return second
 
     def _complete_second(self) -> int:
         """Give the newest second of which every worker has reported; it never goes back."""
@@ -125,7 +161,14 @@ class Snapshots:
         )
 
     def breakers(self) -> tuple[BreakerReading, ...]:
-        """Read every worker's circuit breakers."""
+        """Read every worker's circuit breakers; in a fleet, one per replica and system."""
+        if self._replicas:
+            replicas = [(self._own_name, self.own_breakers()), *self._replicas.values()]
+            return tuple(
+                BreakerReading(variant=variant, replica=name, open=is_open)
+                for name, breakers in sorted(replicas, key=lambda each: each[0])
+                for variant, is_open in breakers.items()
+            )
         return tuple(
             BreakerReading(variant=variant, replica=str(worker), open=state != "closed")
             for worker, states in sorted(self._breakers.items())

@@ -8,6 +8,7 @@ even when the store does not answer; any other step is not taken then.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -60,9 +61,18 @@ class Turns:
         return self.inputs.now_us if self.inputs else 0
 
     async def take(
-        self, turn: rollout.Turn, inputs: Inputs, *, event: rollout.Event | None, by: Actor
+        self,
+        turn: rollout.Turn,
+        inputs: Inputs,
+        *,
+        event: rollout.Event | None,
+        by: Actor,
+        token: int = 0,
     ) -> None:
-        """Carry out what the engine answered."""
+        """Carry out what the engine answered; OVERTAKEN when another replica was quicker.
+
+        `token` is the lease's, if it was decided by right of the lease.
+        """
         before = self.engine
         self.judgement, self.inputs = turn.judgement, inputs
         self.fired = standing(turn.engine)
@@ -72,15 +82,29 @@ class Turns:
             raise records.refusal(turn.answer)
         actions = turn.answer.actions
         if actions:
-            await self._commit(before, turn, inputs, event=event, by=by)
+            await self._commit(before, turn, inputs, event=event, by=by, token=token)
         elif inputs.now_us - self._stored_us >= CHECKPOINT_US and turn.engine.state != before.state:
             self._stored_us = inputs.now_us
-            await self.note(Transition(0, document=records.state_document(turn.engine.state)))
+            document = records.state_document(turn.engine.state)
+            await self.note(Transition(0, document=document, token=token))
         self.engine = turn.engine
         if any(isinstance(action, rollout.Publish) for action in actions):
             self.publish()
         for action in actions:
             self._carry_out(action, turn.engine.state)
+
+    def watched(self, turn: rollout.Turn, inputs: Inputs) -> None:
+        """Keep what a look saw without drawing conclusions: somebody else decides."""
+        self.judgement, self.inputs = turn.judgement, inputs
+        self.engine = replace(self.engine, watch=turn.engine.watch)
+        self.fired = standing(self.engine)
+
+    def adopt(self, state: rollout.State) -> None:
+        """Go on from a state that another replica decided."""
+        before = rollout.route(self.engine.state, self.engine.plan)
+        self.engine = rollout.adopt(self.engine, state)
+        if rollout.route(state, self.engine.plan) != before:
+            self.publish()
 
     async def _commit(
         self,
@@ -90,6 +114,7 @@ class Turns:
         *,
         event: rollout.Event | None,
         by: Actor,
+        token: int,
     ) -> None:
         """Store the step with its audit, its decision and its events in one transaction."""
         now_us = inputs.now_us
@@ -102,6 +127,7 @@ class Turns:
             audit=tuple(records.audit(one, by=by, at_us=now_us) for one in changes),
             decisions=(records.decision(before, turn, inputs, event=event),),
             events=tuple(records.change_event(one, at_us=now_us) for one in changes),
+            token=token,
         )
         if goes_back(before.state, after):
             self._followers.tell(await self._journal.record(transition))

@@ -99,6 +99,56 @@ class MirrorView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaView:
+    """One replica of a fleet as another one (or itself) knows it."""
+
+    name: str
+    here: bool
+    """The one that answers."""
+    decides: bool
+    """It holds the lease."""
+    state: str
+    """`reporting`, `silent` (its numbers are unknown) or `holding` (it cannot take part)."""
+    software: str
+    routing_version: int
+    """What all its workers route by."""
+    behind: int
+    """By how many versions of the rollout that is late; 0: it routes by the newest."""
+    weight_percent: float
+    """The share of writes that it gives to new."""
+    requests_per_s: float
+    traffic_share: float | None
+    """Of the whole fleet's requests, 0..1; None: unknown, or there are none."""
+    age_s: float
+    """Since it was heard of last."""
+    workers: int
+    note: str = ""
+    """Why it cannot take part, if it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """The fleet as this replica knows it; itself included."""
+
+    replicas: tuple[ReplicaView, ...]
+    store: str
+    """Where the shared state is, without credentials."""
+    connected: bool
+    """The shared state can be reached; without it nothing is promoted, everything can go back."""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmations:
+    """Which replicas said, within the time that was waited, that they route by a version."""
+
+    version: int
+    confirmed: tuple[str, ...]
+    missing: tuple[str, ...]
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ControlView:
     """All there is to know at one instant, taken without waiting for anything.
 
@@ -120,6 +170,10 @@ class ControlView:
     """The last ones, newest last."""
     store_writable: bool = True
     mirror: MirrorView | None = None
+    fleet: FleetView | None = None
+    """None: this gateway stands alone."""
+    confirmations: Confirmations | None = None
+    """Who has confirmed the emergency stop that was just given."""
 
 
 class ComparisonDesk(Protocol):

@@ -6,7 +6,7 @@ done, `table` which moves exist and why. `orders` obeys people, `judging` draws 
 `machine` is the one entrance, and `engine` joins it with the evidence.
 """
 
-from gateway.core.rollout.engine import Engine, Turn, begin, with_plan
+from gateway.core.rollout.engine import Engine, Turn, adopt, begin, with_plan
 from gateway.core.rollout.events import (
     Action,
     Audit,
@@ -82,6 +82,7 @@ __all__ = [
     "StopCanarySync",
     "Tick",
     "Turn",
+    "adopt",
     "advance",
     "begin",
     "from_json",

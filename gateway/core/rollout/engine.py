@@ -97,6 +97,11 @@ def begin(plan: Plan, state: State | None = None) -> Engine:
     return Engine(plan, state if state is not None else State(), watch)
 
 
+def adopt(engine: Engine, state: State) -> Engine:
+    """Go on from a state that was decided elsewhere; evidence stays unless new began afresh."""
+    return engine._after(Step(state), engine.watch)  # noqa: SLF001 - beside its class
+
+
 def with_plan(engine: Engine, plan: Plan) -> Engine:
     """Go on under a reloaded policy: state kept, unchanged rules keep their evidence.
 

@@ -380,7 +380,9 @@ async def test_reports_and_figures_outlive_a_restart(room: Room) -> None:
     )
     await room.controller.measure(MeasurementDraft(room.clock.now_us(), "cpu_ratio", 0.5))
     room.clock.advance(60)
-    again = room.begin(rollout.begin(quick_plan(), rollout.State()), 0)
+    stored = await room.store.load()
+    assert stored is not None
+    again = room.begin(rollout.begin(quick_plan(), rollout.State()), stored.version)
     await again.restore()
     await again.tick()
     inputs = again.view().inputs
