@@ -14,6 +14,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ import httpx2
 from gateway.ports.alerts import ChannelRefusedError, ChannelUnreachableError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
     from gateway.adapters.notify.targets import Address, Targets
@@ -129,9 +131,16 @@ def _client(credentials: tuple[str, str] | None) -> httpx2.AsyncClient:
         auth=credentials,
         timeout=httpx2.Timeout(DEADLINE_S, connect=_CONNECT_S),
         follow_redirects=False,
+        verify=_trust(),
         trust_env=False,
         limits=httpx2.Limits(max_connections=1, max_keepalive_connections=0),
     )
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Read the roots once: that takes longer than the rest of a message."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _request(

@@ -42,7 +42,7 @@ def document(message: Rendered, *, channel: str = "") -> dict[str, Any]:
     """Give what the webhook is sent."""
     title = one_line(message.title, _HEADING)
     heading = f"{_SIGNS.get(message.level.value, '')} {title}".strip()
-    text = lines(without(message.text, message.todo, message.link), _TEXT)
+    text = lines(without(message.text, message.todo, message.link), _TEXT).replace("`", "'")
     blocks: list[dict[str, Any]] = [
         {
             "type": "header",
