@@ -21,8 +21,14 @@ from gateway.errors import SyncgateError, UnreachableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.core.alerts import AlertPlan, Book, Incident, Sign, Silence
+    from gateway.ports.record import Actor
+
 __all__ = [
+    "AlertDesk",
+    "AlertSettings",
     "AlertStore",
+    "AlertsView",
     "Channel",
     "ChannelRefusedError",
     "ChannelSettings",
@@ -293,4 +299,71 @@ class AlertStore(Protocol):
 
     async def close(self) -> None:
         """Finish what is under way and let go of the file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """What is decided by, as the configuration has it."""
+
+    plan: AlertPlan
+    languages: Mapping[str, tuple[str, ...]]
+    """Channel -> its own languages, for those that have any."""
+    link_valid_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsView:
+    """The alerts as they stand, taken without waiting for anything."""
+
+    at_us: int
+    book: Book
+    signs: tuple[Sign, ...]
+    """How everything stands that is watched; empty before the first look."""
+    plan: AlertPlan
+    channels: tuple[str, ...]
+    """Those that can be used."""
+    stored: bool
+    """All of it is in the store."""
+    deciding: bool
+    """This process decides; otherwise another one of the fleet does."""
+
+
+class AlertDesk(Protocol):
+    """What people see of alerts and do about them; every change is audited."""
+
+    def view(self) -> AlertsView:
+        """Show the present."""
+        ...
+
+    async def ended(self, *, since_us: int = 0, limit: int = 100) -> list[Ended]:
+        """Read incidents that are over, newest first."""
+        ...
+
+    async def deliveries(
+        self, *, incident: int | None = None, state: DeliveryState | None = None, limit: int = 100
+    ) -> list[DeliveryRecord]:
+        """Read what was sent, newest first."""
+        ...
+
+    async def acknowledge(self, number: int, *, by: Actor, reason: str) -> Incident:
+        """Let somebody answer for an open incident; RefusedError if it is not open, or taken."""
+        ...
+
+    async def silence(
+        self, rule: str, *, system: str | None, until_us: int, by: Actor, reason: str
+    ) -> Silence:
+        """Tell nothing of a rule (`*`: of any) until then; RefusedError when that cannot be."""
+        ...
+
+    async def lift(self, silence_id: int, *, by: Actor, reason: str) -> Silence:
+        """End a silence now; RefusedError if there is none of that id."""
+        ...
+
+    async def revive(self, delivery_id: str, *, by: Actor, reason: str) -> None:
+        """Send a dead message after all; RefusedError if there is none of that id."""
+        ...
+
+    async def reload(self, *, by: Actor, reason: str) -> None:
+        """Read the alerts file again; PolicyError leaves the old one in force."""
         ...
