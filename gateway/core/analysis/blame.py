@@ -5,8 +5,11 @@ Evidence of errors takes traffic from the canary only if the canary is significa
 baseline over the same seconds, or nobody uses the baseline. When both are bad nobody is blamed: the
 weight holds and people are told. Traffic never moves towards the side that evidence says is worse.
 
-When the baseline answered too little in those few seconds to tell the two apart, a moment is waited
-(its share of the same trouble may be on its way), then the last minute is taken instead.
+The same seconds are those since the canary's trouble began, and only they count. What the baseline
+answered before says nothing about a fault that both may share: a minute of good answers from before
+it would outvote the few that came since. So while the baseline has answered too little to tell the
+two apart, its next answers are waited for; a busy baseline gives them within a few failures of the
+canary, and one that stays nearly idle is told to people.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ from gateway.core import evidence, proportion
 from gateway.core.analysis.answers import Blame
 from gateway.core.analysis.asked import Metric
 from gateway.core.analysis.figures import newest
+from gateway.core.analysis.watch import Counts
 from gateway.core.model import SECOND_US, Variant
 
 if TYPE_CHECKING:
     from gateway.core.analysis.asked import Questions
     from gateway.core.analysis.known import Inputs, Probe
-    from gateway.core.analysis.watch import Counts, Track, Watch
+    from gateway.core.analysis.watch import Track, Watch
 
 FEW_ERRORS: Final = 3
 """Fewer than this are no rate."""
@@ -47,23 +51,33 @@ def blame_of_rate(track: Track, watch: Watch, inputs: Inputs, questions: Questio
         return Blame.SHARED
     if fault is proportion.Fault.CANARY_WORSE:
         return _unless_old_stumbles(track, inputs, questions)
-    if fault is proportion.Fault.ALIKE:
+    if fault is proportion.Fault.ALIKE and _is_bad(track.versus, track):
         return Blame.SHARED
-    return _by_the_last_minute(track, watch, inputs, questions)
+    return _while_old_says_little(track, watch, inputs, questions)
 
 
 def _unless_old_stumbles(track: Track, inputs: Inputs, questions: Questions) -> Blame:
     """Whether new alone is bad, when the count of the same seconds says that it is worse.
 
-    A fault that both share strikes both at one moment, and seconds are longer than that: what old
-    answered well before it hides what old fails since. Old's own evidence knows the order, so while
-    it is not clear a moment is waited, and new is not blamed for what has begun on old as well.
+    A fault that both share strikes both at nearly one moment: what old answered well just before
+    hides what it fails since. Old's own evidence knows the order: while it is not clear, new must
+    be worse than old has been since that began, too.
     """
-    fired_at_us = track.fired_at_us if track.fired_at_us is not None else inputs.now_us
-    old_level = evidence.level(track.baseline, track.rule)
-    if inputs.now_us - fired_at_us < questions.settle_us:
-        return Blame.UNDECIDED if old_level > 0 else Blame.CANARY
-    return Blame.SHARED if old_level >= STUMBLES_FROM else Blame.CANARY
+    old = track.baseline
+    if old.score == 0:
+        return Blame.CANARY
+    if waited_us(track, inputs) < questions.settle_us:
+        return Blame.UNDECIDED
+    if evidence.level(old, track.rule) >= STUMBLES_FROM:
+        return Blame.SHARED
+    since = Counts(ok=old.sample - old.errors, errors=old.errors)
+    fault = _compare(track.canary.errors, track.canary.sample, since, questions)
+    return Blame.CANARY if fault is proportion.Fault.CANARY_WORSE else Blame.UNDECIDED
+
+
+def waited_us(track: Track, inputs: Inputs) -> int:
+    """How long the evidence has been complete."""
+    return inputs.now_us - track.fired_at_us if track.fired_at_us is not None else 0
 
 
 def _bad_just_now(track: Track, watch: Watch, inputs: Inputs) -> bool:
@@ -73,22 +87,23 @@ def _bad_just_now(track: Track, watch: Watch, inputs: Inputs) -> bool:
     new look worse than it is; these are not.
     """
     lately = watch.over_lookback(Variant.BASELINE, inputs.now_us, share=4)
-    return lately.errors >= FEW_ERRORS and (
-        lately.errors > track.rule.threshold_ratio * lately.sample
-    )
+    return lately.errors >= FEW_ERRORS and _is_bad(lately, track)
 
 
-def _by_the_last_minute(track: Track, watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
+def _is_bad(old: Counts, track: Track) -> bool:
+    """Whether old was above the threshold as well; not to be told from new is not enough."""
+    return old.errors > track.rule.threshold_ratio * old.sample
+
+
+def _while_old_says_little(
+    track: Track, watch: Watch, inputs: Inputs, questions: Questions
+) -> Blame:
+    """Wait for old's answers, unless nobody uses it."""
     lately = watch.over_lookback(Variant.BASELINE, inputs.now_us)
-    if lately.sample == 0 and questions.standby:
-        return Blame.CANARY
-    fired_at_us = track.fired_at_us if track.fired_at_us is not None else inputs.now_us
-    if inputs.now_us - fired_at_us < questions.settle_us:
+    if lately.sample or track.versus.errors:
         return Blame.UNDECIDED
-    if lately.errors + track.versus.errors == 0:
-        return Blame.CANARY
-    fault = _compare(track.canary.errors, track.canary.sample, lately, questions)
-    return Blame.CANARY if fault is proportion.Fault.CANARY_WORSE else Blame.SHARED
+    patient = questions.standby or waited_us(track, inputs) >= questions.settle_us
+    return Blame.CANARY if patient else Blame.UNDECIDED
 
 
 def _compare(errors: int, sample: int, versus: Counts, questions: Questions) -> proportion.Fault:
@@ -101,6 +116,11 @@ def blame_of_down(watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
     """Whose fault it is that probe, breaker or somebody outside calls the canary down."""
     if is_down(Variant.BASELINE, inputs, questions):
         return Blame.SHARED
+    old = fresh_probe(Variant.BASELINE, inputs, questions)
+    if old is not None and not old.ok:
+        return Blame.UNDECIDED  # old is about to be called down as well, or to answer again
+    if not _called_down(Variant.CANARY, inputs, questions):
+        return _blame_of_breakers(watch, inputs, questions)
     canary = watch.over_lookback(Variant.CANARY, inputs.now_us)
     baseline = watch.over_lookback(Variant.BASELINE, inputs.now_us)
     fault = _compare(canary.errors, canary.sample, baseline, questions)
@@ -108,13 +128,24 @@ def blame_of_down(watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
         return Blame.BASELINE
     if baseline.errors and fault is proportion.Fault.ALIKE:
         return Blame.SHARED
-    if (
-        canary.errors == 0
-        and canary.sample >= CLEAN_SAMPLE
-        and _still_answers(watch, inputs, questions)
-    ):
-        return Blame.UNDECIDED
-    return Blame.CANARY
+    return Blame.UNDECIDED if contradicted(watch, inputs, questions) else Blame.CANARY
+
+
+def _blame_of_breakers(watch: Watch, inputs: Inputs, questions: Questions) -> Blame:
+    """Judge what opened them: failures of requests, so by the rates of the same seconds."""
+    failing = [track for track in watch.tracks if track.canary.score]
+    if not failing:
+        return Blame.CANARY  # whatever opened them, no request of these seconds speaks for new
+    return blame_of_rate(max(failing, key=lambda track: track.level), watch, inputs, questions)
+
+
+def contradicted(watch: Watch, inputs: Inputs, questions: Questions) -> bool:
+    """Whether the canary's clean record contradicts who calls it down."""
+    if not _called_down(Variant.CANARY, inputs, questions):
+        return False
+    canary = watch.over_lookback(Variant.CANARY, inputs.now_us)
+    clean = canary.errors == 0 and canary.sample >= CLEAN_SAMPLE
+    return clean and _still_answers(watch, inputs, questions)
 
 
 def _still_answers(watch: Watch, inputs: Inputs, questions: Questions) -> bool:
@@ -141,10 +172,13 @@ def old_alone_fails(watch: Watch, inputs: Inputs, questions: Questions, *, held_
 
 def is_down(variant: Variant, inputs: Inputs, questions: Questions) -> bool:
     """Probe, breakers or a fresh word from outside say that this system is down."""
+    return _called_down(variant, inputs, questions) or most_breakers_open(variant, inputs)
+
+
+def _called_down(variant: Variant, inputs: Inputs, questions: Questions) -> bool:
+    """Probe, or a fresh word from outside."""
     probe = fresh_probe(variant, inputs, questions)
     if probe is not None and not probe.ok and probe.failures >= questions.probe_failures:
-        return True
-    if most_breakers_open(variant, inputs):
         return True
     told = newest(Metric.SYSTEM_DOWN, inputs, variant)
     return told is not None and told.value >= 1 and told.at_us >= questions.guard_since_us

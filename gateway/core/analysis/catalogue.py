@@ -122,7 +122,7 @@ _FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "新システムのエラー率は {value}(発生以降 {sample} 件中 {errors} 件、上限 {threshold})。同じ時間に旧システムは {old_sample} 件中 {old_errors} 件でした。",
     ),
     "rate_undecided": (
-        "New fails {value} of its requests ({errors} of {sample}); old has answered too little in the same seconds to tell whose fault it is, so we wait a moment.",
+        "New fails {value} of its requests ({errors} of {sample}); old has answered too little in the same seconds to tell whose fault it is, so we wait for its answers.",
         "新システムのエラー率は {value}({sample} 件中 {errors} 件)。旧システムの応答が少なく、原因の切り分けを待っています。",
     ),
     "rate_baseline": (
@@ -152,6 +152,10 @@ _FINDINGS: Final[dict[str, tuple[str, str]]] = {
     "one_breaker": (
         "The circuit breaker on new is open in {open} of {fleet} replicas (first: {replica}): one replica alone moves nothing.",
         "新システムへのサーキットブレーカーが {fleet} 台中 {open} 台で開いています({replica})。一部だけでは切り戻しません。",
+    ),
+    "replica_unknown": (
+        "What {replica} sees is unknown (silent, or unable to take part): while that lasts nothing is promoted.",
+        "レプリカ {replica} の状況が不明です(応答なし、または参加できない状態)。判明するまで昇格しません。",
     ),
     "old_failing": (
         "Old fails {value} of its requests (sample {sample}, limit {threshold}); new does not.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.core.analysis.answers import Judgement
 from gateway.core.analysis.findings import find
 from gateway.core.analysis.gates import judge_gate
+from gateway.core.analysis.watch import settled
 
 if TYPE_CHECKING:
     from gateway.core.analysis.asked import Questions
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
 
 
 def evaluate(questions: Questions, inputs: Inputs, watch: Watch) -> tuple[Judgement, Watch]:
-    """Answer every question; the watch only learns since when each condition has held."""
+    """Answer every question; the watch learns since when each condition has held."""
     gates = tuple(judge_gate(gate, inputs, questions) for gate in questions.gates)
-    findings, since = find(questions, inputs, watch, gates)
-    judgement = Judgement(at_us=inputs.now_us, gates=gates, findings=findings)
-    if since != watch.since or watch.fired != watch.judged:
-        watch = replace(watch, since=since, judged=watch.fired)
+    found = find(questions, inputs, watch, gates)
+    judgement = Judgement(at_us=inputs.now_us, gates=gates, findings=found.findings)
+    if found.settled:
+        # A rule that is not in force now noticed the same trouble; it must not speak of it later.
+        asked = {trigger.name for trigger in questions.triggers}
+        idle = {track.rule.name for track in watch.tracks} - asked
+        watch = settled(watch, found.settled | idle)
+    if found.since != watch.since or watch.fired != watch.judged:
+        watch = replace(watch, since=found.since, judged=watch.fired)
     return judgement, watch

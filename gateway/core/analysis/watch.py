@@ -21,6 +21,13 @@ from gateway.core.model import SECOND_US, Outcome, Variant
 STANDS_UNTIL: Final = 0.5
 """Complete evidence stands until this share of it is left."""
 
+SAME_SECONDS_US: Final = 2 * SECOND_US
+"""So long after the canary's last answer the baseline still answers in the same seconds: good
+answers are reported once a second."""
+CLEAN_SECONDS_US: Final = 10 * SECOND_US
+"""The same, while the baseline has not failed at all: a canary whose breaker opened answers nobody,
+and its share goes to the baseline, which then soon shows that it is well."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -52,8 +59,11 @@ class Track:
     canary: evidence.State = evidence.CLEAR
     baseline: evidence.State = evidence.CLEAR
     versus: Counts = NOTHING
-    """What the baseline answered since the canary's evidence left zero, in the order of answers:
-    what it answered well just before a fault that both share must not speak for it."""
+    """What the baseline answered over the seconds of the canary's evidence: since it left zero, and
+    never long after the canary's last answer. What the baseline answered well before a fault that
+    both share, or after it while nobody asked the canary, must not speak for it."""
+    answered_us: int | None = None
+    """When the canary answered last, while its evidence is above zero."""
     fired_at_us: int | None = None
     """When the canary's evidence was complete; None: it does not stand."""
     baseline_fired: bool = False
@@ -136,8 +146,19 @@ def observe(watch: Watch, variant: Variant, outcome: Outcome, *, count: int, at_
             _canary(track, error=error, count=count, at_us=at_us) for track in watch.tracks
         )
     else:
-        tracks = tuple(_baseline(track, seen, error=error) for track in watch.tracks)
+        tracks = tuple(_baseline(track, seen, error=error, at_us=at_us) for track in watch.tracks)
     return replace(watch, tracks=tracks, recent=recent)
+
+
+def settled(watch: Watch, rules: frozenset[str]) -> Watch:
+    """Forget the canary's evidence of these rules: what they noticed blames nobody."""
+    tracks = tuple(
+        replace(track, canary=evidence.CLEAR, versus=NOTHING, answered_us=None, fired_at_us=None)
+        if track.rule.name in rules
+        else track
+        for track in watch.tracks
+    )
+    return replace(watch, tracks=tracks)
 
 
 def _remember(watch: Watch, variant: Variant, seen: Counts, at_us: int) -> tuple[Second, ...]:
@@ -160,17 +181,20 @@ def _canary(track: Track, *, error: bool, count: int, at_us: int) -> Track:
         return track
     state = evidence.observe(track.canary, track.rule, error=error, count=count)
     if state.score == 0:
-        return replace(track, canary=state, versus=NOTHING, fired_at_us=None)
+        return replace(track, canary=state, versus=NOTHING, answered_us=None, fired_at_us=None)
     fired_at_us = track.fired_at_us
     if fired_at_us is None and evidence.fired(state, track.rule):
         fired_at_us = at_us
     elif fired_at_us is not None and evidence.level(state, track.rule) < STANDS_UNTIL:
         fired_at_us = None
-    return replace(track, canary=state, fired_at_us=fired_at_us)
+    return replace(track, canary=state, answered_us=at_us, fired_at_us=fired_at_us)
 
 
-def _baseline(track: Track, seen: Counts, *, error: bool) -> Track:
-    versus = track.versus + seen if track.canary.score else track.versus
+def _baseline(track: Track, seen: Counts, *, error: bool, at_us: int) -> Track:
+    last_us, versus = track.answered_us, track.versus
+    near_us = SAME_SECONDS_US if versus.errors or seen.errors else CLEAN_SECONDS_US
+    if last_us is not None and at_us - last_us <= near_us:
+        versus += seen
     if not error and track.baseline.score == 0:
         return track if versus is track.versus else replace(track, versus=versus)
     state = evidence.observe(track.baseline, track.rule, error=error, count=seen.sample)
@@ -201,6 +225,7 @@ def _track_to_json(track: Track) -> dict[str, Any]:
         "canary": [track.canary.score, track.canary.sample, track.canary.errors],
         "baseline": [track.baseline.score, track.baseline.sample, track.baseline.errors],
         "versus": [track.versus.ok, track.versus.errors],
+        "answered_us": track.answered_us,
         "fired_at_us": track.fired_at_us,
         "baseline_fired": track.baseline_fired,
     }
@@ -229,6 +254,7 @@ def _track_from_json(raw: dict[str, Any]) -> Track:
         canary=evidence.State(*raw["canary"]),
         baseline=evidence.State(*raw["baseline"]),
         versus=Counts(*raw["versus"]),
+        answered_us=raw.get("answered_us"),
         fired_at_us=raw["fired_at_us"],
         baseline_fired=bool(raw["baseline_fired"]),
     )

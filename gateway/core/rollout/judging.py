@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 NO_WAY_BACK: Final = frozenset({"old_down", "standby_down"})
 """While one of these is known, traffic is not taken back by itself."""
+SHARED: Final = "shared_fault"
+"""While this is known, people know of old's part in it, too."""
 
 
 def draw(state: State, judgement: Judgement, plan: Plan, now_us: int) -> Step:
@@ -95,14 +97,14 @@ def _incidents(
     if not findings and not state.incidents:
         return state, ()
     known = {incident.key: incident for incident in state.incidents}
-    shared = any(finding.blame is Blame.SHARED for finding in findings)
+    shared = SHARED in known or any(finding.blame is Blame.SHARED for finding in findings)
     told: list[Action] = []
     for finding in findings:
         if finding.reaction is Reaction.WAIT:
             continue
         before = known.get(finding.key)
         page = _pages(state, finding, way_back=way_back) and not (
-            shared and finding.blame is Blame.BASELINE
+            shared and (finding.blame is Blame.BASELINE or finding.key == "whose_fault")
         )
         worse = before is None or finding.severity.rank > before.severity.rank
         if page and (worse or (before is not None and not before.paged)):

@@ -495,7 +495,8 @@ def test_what_is_undecided_is_neither_told_nor_acted_upon():
     turn = engine.observe([(NEW, Outcome.ERROR, 4)], T0).look(all_well())
     assert turn.answer.actions == ()
     assert turn.engine.state.write_bp == 1_000
-    assert turn.engine.look(later(all_well(), 2)).engine.state.status is Status.ROLLED_BACK
+    answered = turn.engine.observe([(OLD, Outcome.OK, 12)], T0 + 2_000_000)
+    assert answered.look(later(all_well(), 2)).engine.state.status is Status.ROLLED_BACK
 
 
 def test_unknown_holds_and_is_told_but_takes_nothing_back():
