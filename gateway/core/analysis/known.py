@@ -93,6 +93,8 @@ class Inputs:
     reports: tuple[UserReport, ...] = ()
     mirror_off: str | None = None
     """Why writes are not mirrored although the phase wants it."""
+    unknown_replicas: tuple[str, ...] = ()
+    """Replicas of the fleet whose numbers are missing in all of this, by name."""
 
 
 def inputs_to_json(inputs: Inputs) -> dict[str, Any]:
@@ -105,6 +107,7 @@ def inputs_to_json(inputs: Inputs) -> dict[str, Any]:
         "breakers": [_plain(each) for each in inputs.breakers],
         "reports": [_plain(each) for each in inputs.reports],
         "mirror_off": inputs.mirror_off,
+        "unknown_replicas": list(inputs.unknown_replicas),
     }
 
 
@@ -130,6 +133,7 @@ def inputs_from_json(raw: dict[str, Any]) -> Inputs:
         breakers=tuple(BreakerReading(**_typed(each)) for each in raw["breakers"]),
         reports=tuple(UserReport(**_typed(each)) for each in raw["reports"]),
         mirror_off=raw.get("mirror_off"),
+        unknown_replicas=tuple(raw.get("unknown_replicas", ())),
     )
 
 

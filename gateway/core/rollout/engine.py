@@ -10,11 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gateway.core.analysis import Watch, evaluate, fresh, judge_gate, levels, observe
+from gateway.core.analysis import (
+    Blame,
+    Finding,
+    Reaction,
+    Severity,
+    Watch,
+    evaluate,
+    fresh,
+    judge_gate,
+    levels,
+    note,
+    observe,
+)
 from gateway.core.analysis.watch import carried
 from gateway.core.rollout.events import Judged, Promote, Refused, Step
 from gateway.core.rollout.machine import advance
-from gateway.core.rollout.readiness import questions, readiness
+from gateway.core.rollout.readiness import REPLICA_UNKNOWN, questions, readiness
 from gateway.core.rollout.state import State
 
 if TYPE_CHECKING:
@@ -57,13 +69,13 @@ class Engine:
 
     def look(self, inputs: Inputs) -> Turn:
         """Judge, and let the rollout draw its conclusions."""
-        judgement, watch = evaluate(questions(self.state, self.plan), inputs, self.watch)
+        judgement, watch = self._judge(inputs)
         step = advance(self.state, Judged(judgement), self.plan, inputs.now_us)
         return Turn(self._after(step, watch), step, judgement)
 
     def order(self, order: Order, inputs: Inputs) -> Turn:
         """Carry out a person's order on what the gates say at this moment."""
-        judgement, watch = evaluate(questions(self.state, self.plan), inputs, self.watch)
+        judgement, watch = self._judge(inputs)
         if isinstance(order, Promote):
             order = replace(order, judgement=judgement)
         answer = advance(self.state, order, self.plan, inputs.now_us)
@@ -82,6 +94,14 @@ class Engine:
         """Set every limited metric against target, warning and critical."""
         return levels(self.plan.limits, inputs, questions(self.state, self.plan))
 
+    def _judge(self, inputs: Inputs) -> tuple[Judgement, Watch]:
+        """Evaluate; what part of a fleet sees is less than what the fleet sees."""
+        judgement, watch = evaluate(questions(self.state, self.plan), inputs, self.watch)
+        if inputs.unknown_replicas:
+            findings = (*judgement.findings, _unknown(inputs.unknown_replicas))
+            judgement = replace(judgement, findings=findings)
+        return judgement, watch
+
     def _after(self, answer: Step | Refused, watch: Watch) -> Engine:
         """Forget the evidence when a person let new begin afresh: what is settled blames nobody."""
         if isinstance(answer, Refused):
@@ -89,6 +109,15 @@ class Engine:
         if answer.state.guard_since_us > self.state.guard_since_us:
             watch = fresh(self.plan.rules(), lookback_s=self.plan.fairness.lookback_s)
         return Engine(self.plan, answer.state, watch)
+
+
+def _unknown(replicas: tuple[str, ...]) -> Finding:
+    """People are told, nothing is promoted, no traffic moves."""
+    return Finding(
+        key=REPLICA_UNKNOWN, severity=Severity.HIGH, blame=Blame.UNDECIDED,
+        reaction=Reaction.PAGE, value=None, threshold=None, sample=len(replicas),
+        note=note(REPLICA_UNKNOWN, replica=", ".join(replicas)),
+    )  # fmt: skip
 
 
 def begin(plan: Plan, state: State | None = None) -> Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.core.analysis import Finding, GateResult, Questions, Reaction, Verdict, note
 from gateway.core.model import SECOND_US, WEIGHT_ALL
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from gateway.core.analysis import Judgement, Note
     from gateway.core.rollout.plan import Phase, Plan
     from gateway.core.rollout.state import State
+
+REPLICA_UNKNOWN: Final = "replica_unknown"
+"""The finding that part of the fleet is not heard of: what it sees could not be measured."""
 
 
 def phase_in_force(state: State, plan: Plan) -> Phase:
@@ -122,6 +125,8 @@ def bake_gate(state: State, plan: Plan) -> GateResult:
 
 def _finding_gate(finding: Finding) -> GateResult:
     verdict = Verdict.INCONCLUSIVE if finding.reaction is Reaction.WAIT else Verdict.FAIL
+    if finding.key == REPLICA_UNKNOWN:
+        verdict = Verdict.ERROR
     return GateResult(
         name=finding.key, verdict=verdict, value=finding.value, threshold=finding.threshold,
         sample=finding.sample, window_s=0, note=finding.note,
