@@ -157,10 +157,6 @@ _FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "What {replica} sees is unknown (silent, or unable to take part): while that lasts nothing is promoted.",
         "レプリカ {replica} の状況が不明です(応答なし、または参加できない状態)。判明するまで昇格しません。",
     ),
-    "replica_unknown": (
-        "What {replica} sees is unknown (silent, or unable to take part): while that lasts nothing is promoted.",
-        "レプリカ {replica} の状況が不明です(応答なし、または参加できない状態)。判明するまで昇格しません。",
-    ),
     "old_failing": (
         "Old fails {value} of its requests (sample {sample}, limit {threshold}); new does not.",
         "旧システムのエラー率は {value} です(標本 {sample}、上限 {threshold})。新システムは正常です。",
