@@ -1,5 +1,7 @@
 """
-Who is compared: nginx with `split_clients` and `mirror`, HAProxy with weights, and the gateway.
+Who is compared: nginx with `split_clients` and `mirror`, HAProxy, Caddy, and the gateway.
+
+Caddy 2.6 has no weighted policy and no mirror: old stands nine times in its list and new once.
 
 All stand before the same upstreams (nginx again, answering from memory), keep their connections
 alive, run one process that serves, and add the same header fields. Each is started fresh, on a port
@@ -30,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = "x" * 300
 SYNC_ANSWER_BYTES = 2 * 1024
 BODY_BYTES = 60 * 1024
+LARGE_BYTES = 5_000_000
 WEIGHT_PERCENT = 10
 READY_S = 10.0
 
@@ -49,6 +52,7 @@ UPSTREAM = """
     listen 127.0.0.1:{port} backlog=4096;
     add_header Sync-Dry-Run applied;
     location = /served {{ stub_status; }}
+    location = / {{ return 200 ok; }}
     location /api/property-listings/small {{ return 200 "{small}"; }}
     error_page 405 =200 $uri;
     location /api/property-listings/answer/sync {{ try_files /answer =404; }}
@@ -94,6 +98,28 @@ backend both
   server old 127.0.0.1:{old} weight {rest}
   server new 127.0.0.1:{new} weight {weight}
 """
+CADDY = """
+{{
+  admin off
+  auto_https off
+  log {{
+    level ERROR
+  }}
+}}
+http://127.0.0.1:{port} {{
+  reverse_proxy {addresses} {{
+    lb_policy random
+    header_up X-Request-Id {{http.request.uuid}}
+    header_down Sync-System {{http.reverse_proxy.upstream.port}}
+    header_down X-Request-Id {{http.request.uuid}}
+    transport http {{
+      keepalive 75s
+      keepalive_idle_conns 1024
+      keepalive_idle_conns_per_host 512
+    }}
+  }}
+}}
+"""
 
 
 @dataclass(frozen=True)
@@ -108,7 +134,7 @@ class Contender:
 
 def missing() -> list[str]:
     """Say which programs are not installed."""
-    return [name for name in ("nginx", "haproxy", "wrk") if find(name) is None]
+    return [name for name in ("nginx", "haproxy", "caddy", "wrk") if find(name) is None]
 
 
 def find(name: str) -> str | None:
@@ -175,6 +201,7 @@ def upstream(folder: Path, name: str) -> Iterator[int]:
     www.chmod(0o755)
     (www / "answer").write_text("y" * SYNC_ANSWER_BYTES)
     (www / "echo").write_text("z" * BODY_BYTES)
+    (www / "large").write_text("w" * LARGE_BYTES)
     body = UPSTREAM.format(folder=folder, port=port, small=SMALL)
     with nginx(folder, name, body):
         _await(port)
@@ -209,7 +236,26 @@ def split_by_haproxy(folder: Path, old: int, new: int) -> Iterator[Contender]:
 
 
 @contextlib.contextmanager
-def gateway(name: str, old: int, new: int, *, mirror: bool) -> Iterator[Contender]:
+def split_by_caddy(folder: Path, old: int, new: int) -> Iterator[Contender]:
+    """Run Caddy as the proxy, on one core as the others."""
+    port = free_port()
+    configuration = folder / "Caddyfile"
+    shares = [old] * (100 // WEIGHT_PERCENT - 1) + [new]
+    addresses = " ".join(f"127.0.0.1:{to}" for to in shares)
+    configuration.write_text(CADDY.format(port=port, addresses=addresses))
+    program = find("caddy")
+    assert program is not None
+    environment = {**os.environ, "GOMAXPROCS": "1", "HOME": str(folder)}
+    command = [program, "run", "--adapter", "caddyfile", "--config", str(configuration)]
+    with _process(command, stderr=subprocess.DEVNULL, env=environment) as process:
+        _await(port)
+        yield Contender("caddy", port, (process.pid,), mirrors=False)
+
+
+@contextlib.contextmanager
+def gateway(
+    name: str, old: int, new: int, *, mirror: bool, prefix: str = "/api/property-listings"
+) -> Iterator[Contender]:
     """Run one worker with every feature on, and be its parent."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     ours, theirs = socket.socketpair()
@@ -217,6 +263,7 @@ def gateway(name: str, old: int, new: int, *, mirror: bool) -> Iterator[Contende
     settings = DataPlaneSettings(
         f"http://127.0.0.1:{old}",
         f"http://127.0.0.1:{new}",
+        prefix=prefix,
         rate_limit_per_second=1_000_000,
         rate_limit_burst=1_000_000,
         upstream_limit_per_second=1_000_000,
