@@ -19,6 +19,7 @@ from gateway.core.window import VariantSecond
 
 __all__ = [
     "MAX_LINE_BYTES",
+    "Applied",
     "BreakerChanged",
     "Drained",
     "Hello",
@@ -102,6 +103,14 @@ class BreakerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """A worker routes by this version from here on; said at once, not with the second's report."""
+
+    worker: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShadowDiffered:
     """A mirrored request whose two answers are not the same by status, digest or bytes.
 
@@ -140,11 +149,20 @@ class Drained:
     finished: int = 0
 
 
-Message = Routing | Outcomes | Report | BreakerChanged | ShadowDiffered | Hello | Drained
+Message = Routing | Applied | Outcomes | Report | BreakerChanged | ShadowDiffered | Hello | Drained
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
-    for kind in (Routing, Outcomes, Report, BreakerChanged, ShadowDiffered, Hello, Drained)
+    for kind in (
+        Routing,
+        Applied,
+        Outcomes,
+        Report,
+        BreakerChanged,
+        ShadowDiffered,
+        Hello,
+        Drained,
+    )
 }
 
 

@@ -21,7 +21,17 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.errors import WorkerFailedError
-from gateway.link import MAX_LINE_BYTES, Drained, Hello, Message, Report, Routing, decode, encode
+from gateway.link import (
+    MAX_LINE_BYTES,
+    Applied,
+    Drained,
+    Hello,
+    Message,
+    Report,
+    Routing,
+    decode,
+    encode,
+)
 from gateway.ports import WorkerView
 
 if TYPE_CHECKING:
@@ -317,7 +327,9 @@ class WorkerPool:
 
     def _note(self, worker: _Worker, message: Message) -> None:
         worker.heard_s = asyncio.get_running_loop().time()
-        if isinstance(message, Report):
+        if isinstance(message, Applied):
+            worker.routing_version = message.version
+        elif isinstance(message, Report):
             worker.routing_version = message.routing_version
             worker.connections = message.connections
             worker.in_flight = message.in_flight

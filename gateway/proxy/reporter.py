@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from gateway.core.model import Outcome
 from gateway.link import (
     MAX_LINE_BYTES,
+    Applied,
     BreakerChanged,
     Drained,
     Hello,
@@ -77,6 +78,7 @@ class Reporter(asyncio.Protocol):
                 continue
             if isinstance(message, Routing):
                 self.plane.route(message)
+                self.send(Applied(self.plane.worker, self.plane.routing.version))
         if len(self.buffer) > MAX_LINE_BYTES:
             self.buffer.clear()
 
