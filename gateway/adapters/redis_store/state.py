@@ -22,6 +22,7 @@ import orjson
 from gateway.adapters import audit_chain
 from gateway.adapters.redis_store import rows
 from gateway.adapters.redis_store.failures import may_have_been_done
+from gateway.adapters.redis_store.foreign import foreign
 from gateway.adapters.redis_store.scripts import Script
 from gateway.adapters.redis_store.transition import MAX_DOCUMENT_BYTES, Work, steady_us
 from gateway.errors import (
@@ -43,8 +44,6 @@ from gateway.ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gateway.adapters.redis_store.scripts import Argument
     from gateway.adapters.redis_store.server import Server
 
@@ -71,12 +70,11 @@ class _Attempt:
 
 
 class RedisStore:
-    """`StateStore` on a Redis that a fleet shares. `token` gives the lease's fencing token."""
+    """`FleetStore` on a Redis that a fleet shares."""
 
-    def __init__(self, server: Server, *, token: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._keys = server.keys
-        self._token = token
         self._head = (0, audit_chain.GENESIS)
         self._doubtful: dict[bytes, _Attempt] = {}
         self._clock_ahead_us: int | None = None
@@ -126,7 +124,7 @@ class RedisStore:
         stored, or (when the server fell silent in the middle) it may have been; committing the same
         transition again then settles it, and after a second the server refuses to store it late.
         """
-        work = Work(transition, self._token())
+        work = Work(transition)
         attempt = self._doubtful.pop(work.content, None) or _Attempt(secrets.token_hex(12))
         for tries_left in reversed(range(_TRIES)):
             try:
@@ -205,7 +203,7 @@ class RedisStore:
             attempt.id,
             int(attempt.doubtful),
             deadline,
-            work.token,
+            work.transition.token,
             work.transition.expected_version if work.text is not None else -1,
             work.text or "",
             MAX_DOCUMENT_BYTES,
@@ -238,11 +236,7 @@ class RedisStore:
                 "The store stood still for so long that this change was given up; nothing of it "
                 "was stored."
             )
-        return StateUnreadableError(
-            f"What stands under {details[0].decode()} in Redis at {self._server.address} is not "
-            "the gateway's; nothing was stored.",
-            todo="Choose another prefix (REDIS_URL ...?prefix=name) or another database.",
-        )
+        return foreign(details[0], self._server.address)
 
     async def seed(self, stored: StoredState, *, token: int = 0) -> int:
         """Give a server that came back empty or older this state; return the version there now.
@@ -265,7 +259,7 @@ class RedisStore:
             ],
         )
         if answer[0] == b"foreign":
-            raise self._refusal("foreign", answer[1:])
+            raise foreign(answer[1], self._server.address)
         return int(answer[1])
 
     async def audit(self, *, before_seq: int | None = None, limit: int = 100) -> list[AuditEntry]:

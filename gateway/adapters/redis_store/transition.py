@@ -22,9 +22,8 @@ MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 class Work:
     """One transition, written out once however often it is sent."""
 
-    def __init__(self, transition: Transition, token: int) -> None:
+    def __init__(self, transition: Transition) -> None:
         self.transition = transition
-        self.token = token
         self.begun_us = steady_us()
         self.text: str | None = None
         self.digest = ""

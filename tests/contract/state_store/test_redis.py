@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def opened(server: RedisServer, prefix: str | None = None, *, token: int = 0):
+async def opened(server: RedisServer, prefix: str | None = None):
     """A store on the server, under a prefix of the test's own; patient, for busy machines."""
     address = replace(read_address(server.url), prefix=prefix or fresh_prefix(), timeout_s=5.0)
     connections = Server(address)
-    yield RedisStore(connections, token=lambda: token)
+    yield RedisStore(connections)
     await connections.close()
 
 
@@ -160,22 +160,17 @@ async def test_another_programs_keys_are_left_alone(
 
 async def test_a_lower_fencing_token_loses(redis_server: RedisServer) -> None:
     """Who held the lease before cannot store; a person's order needs no token, only the version."""
-    prefix = fresh_prefix()
-    async with (
-        opened(redis_server, prefix, token=8) as new,
-        opened(redis_server, prefix, token=7) as old,
-        opened(redis_server, prefix) as person,
-    ):
-        await old.commit(step(0, 1))
-        await new.commit(step(1, 2))
+    async with opened(redis_server) as store:
+        await store.commit(replace(step(0, 1), token=7))
+        await store.commit(replace(step(1, 2), token=8))
         with pytest.raises(FencedError):
-            await old.commit(step(2, 3))
+            await store.commit(replace(step(2, 3), token=7))
         with pytest.raises(FencedError):
-            await old.commit(Transition(0, events=(EventDraft(1, "late", "word"),)))
-        assert (await person.commit(step(2, 4))).version == 3
+            await store.commit(Transition(0, events=(EventDraft(1, "late", "word"),), token=7))
+        assert (await store.commit(step(2, 4))).version == 3
         with pytest.raises(FencedError):
-            await old.commit(step(3, 5))
-        assert len(await person.audit()) == 3
+            await store.commit(replace(step(3, 5), token=7))
+        assert len(await store.audit()) == 3
 
 
 async def test_two_writers_share_one_chain(redis_server: RedisServer) -> None:

@@ -1,0 +1,259 @@
+"""
+A share of a budget that a whole fleet keeps to, used without asking anybody per request.
+
+Every key (a client, an upstream) has one account in a ledger that all holders share. A holder (one
+worker) has *permits* in hand, charged when they were handed out, and a little *credit*, charged
+afterwards; it asks for more in the background, and what it was not given it does not let through.
+So over any span of t seconds the fleet lets through at most ``burst + rate * t + refill``, where
+the refill is what one second brings (and at least one request per holder): half of it lies out as
+credit, the rest as permits.
+
+**The ledger is away.** What is in hand runs out; then each holder keeps to its part of the rate
+(rate / holders), without a burst for keys it knew. **The ledger forgot** (restarted empty, failed
+over): every ask says how far ahead the account was when last heard of, and for the time without
+answers it is taken that every holder let through as much as this one did.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.core import limiter
+from gateway.core.limiter import ALLOWED, Admission, Quota, Standing
+from gateway.core.model import SECOND_US
+
+LEASE_US: Final = 2 * SECOND_US
+"""How long permits may be kept after they were asked for."""
+ASK_EVERY_US: Final = SECOND_US
+"""A key in use is asked for this often, whatever is left."""
+SHORT_EVERY_US: Final = SECOND_US // 4
+"""A key whose account is empty is asked for again after this long."""
+UNANSWERED_US: Final = SECOND_US
+IDLE_US: Final = 4 * SECOND_US
+LOOKS_PER_ARRIVAL: Final = 3
+MOST_ASKS: Final = 500
+
+
+def refill_of(quota: Quota, holders: int) -> int:
+    """Give what one second brings, at least one for everybody."""
+    return max(holders, -(-quota.requests * SECOND_US // quota.period_us))
+
+
+def credit_of(quota: Quota, holders: int) -> int:
+    """Give what one holder may use before it is charged: together half of a refill."""
+    return max(1, refill_of(quota, holders) // 2 // holders)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one holder tells and wants for one key."""
+
+    key: str | bytes
+    used: int
+    """Let through on credit since the last answered ask."""
+    hand: int
+    ahead_us: int
+    """How far the account was ahead, as far as is known here; for a ledger that forgot."""
+    want: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The ledger's answer to one `Ask`."""
+
+    key: str | bytes
+    granted: int
+    credit: int
+    """May be used uncharged; 0 while the account is overdrawn, -1: the ledger has no room."""
+    ahead_us: int
+
+
+class _Share:
+    """What one holder has of one key."""
+
+    __slots__ = (
+        "ahead_us", "alone", "asked_us", "credit", "demand", "heard_us", "known", "next_us",
+        "pending", "permits", "seen_us", "short", "since_us", "tat", "unsure", "until_us", "used",
+        "want",
+    )  # fmt: skip
+
+    def __init__(self, credit: int, now_us: int) -> None:
+        self.permits = 0
+        self.until_us = 0
+        self.credit = credit
+        self.used = 0
+        self.unsure = 0
+        self.demand = 0
+        self.want = 0
+        self.ahead_us = 0
+        self.known = False
+        self.alone = False
+        self.short = False
+        self.pending = False
+        self.tat = 0
+        self.heard_us = self.asked_us = self.next_us = self.since_us = self.seen_us = now_us
+
+
+class ShareTable:
+    """One quota, many keys, as one holder of `holders` sees it; bounded memory."""
+
+    def __init__(self, quota: Quota, *, holders: int = 1, capacity: int = 65_536) -> None:
+        self._quota = quota
+        self._capacity = capacity
+        self._shares: OrderedDict[str | bytes, _Share] = OrderedDict()
+        self._touched: dict[str | bytes, _Share] = {}
+        self._connected_until_us = 0
+        self._holders = 0
+        self.share_with(holders)
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    def share_with(self, holders: int) -> None:
+        """Take note of how many share the budget (at least one)."""
+        if holders == self._holders:
+            return
+        quota = self._quota
+        self._holders = max(1, holders)
+        self._refill = refill_of(quota, self._holders) if quota.on else 0
+        self._credit = credit_of(quota, self._holders) if quota.on else 0
+        self._part = Quota(
+            quota.requests, quota.period_us * self._holders, max(1, quota.burst // self._holders)
+        )
+
+    def heard(self, now_us: int) -> None:
+        """Take note that the ledger answers."""
+        self._connected_until_us = now_us + LEASE_US
+
+    def admit(self, key: str | bytes, now_us: int) -> Admission:
+        """Decide one arrival with what is here."""
+        if not self._quota.on:
+            return ALLOWED
+        share = self._shares.get(key)
+        if share is None:
+            self._make_room(now_us)
+            share = self._shares[key] = _Share(self._credit, now_us)
+        if not share.demand:
+            self._touched[key] = share
+        share.demand += 1
+        share.seen_us = now_us
+        if share.permits and now_us < share.until_us:
+            share.permits -= 1
+            return ALLOWED
+        if now_us >= self._connected_until_us or share.alone:
+            return self._by_oneself(share, now_us)
+        if share.credit:
+            share.credit -= 1
+            share.used += 1
+            return ALLOWED
+        share.short = True
+        return Admission(allowed=False, retry_after_us=self._wait_us(share, now_us))
+
+    def standing(self, key: str | bytes, now_us: int) -> Standing:
+        """Say what the client has left here, and when its whole burst is back."""
+        quota, share = self._quota, self._shares.get(key)
+        if share is None or not quota.on:
+            return limiter.standing(0, now_us, quota)
+        left = share.credit + (share.permits if now_us < share.until_us else 0)
+        ahead_us = self._ahead_us(share, now_us)
+        return Standing(quota.burst, min(left, quota.burst), -(-ahead_us // SECOND_US))
+
+    def asks(self, now_us: int) -> list[Ask]:
+        """Give what is to be asked now: of keys that run short at once, of others every second."""
+        asks: list[Ask] = []
+        for key in list(self._touched):
+            share = self._touched[key]
+            if share.pending:
+                if now_us - share.asked_us < UNANSWERED_US:
+                    continue
+                share.pending = False
+                share.used += share.unsure
+                share.unsure = 0
+                if now_us - share.seen_us >= IDLE_US:
+                    del self._touched[key]
+                    continue
+            if not self._due(share, now_us):
+                continue
+            asks.append(self._ask(key, share, now_us))
+            if len(asks) == MOST_ASKS:
+                break
+        return asks
+
+    def granted(self, grant: Grant, now_us: int) -> None:
+        """Take in what the ledger gave."""
+        self.heard(now_us)
+        share = self._shares.get(grant.key)
+        if share is None or not share.pending:
+            return  # answered too late: it was given up, and expires there by itself
+        if now_us >= share.until_us:
+            share.permits = 0
+        share.permits += grant.granted
+        share.until_us = share.asked_us + LEASE_US
+        share.pending = share.short = False
+        share.unsure = 0
+        share.alone = grant.credit < 0
+        if not share.alone:
+            share.known, share.tat = True, 0
+        share.credit = max(0, grant.credit - share.used)
+        share.ahead_us, share.heard_us = grant.ahead_us, now_us
+        empty = not grant.granted and not share.credit
+        share.next_us = now_us + (SHORT_EVERY_US if empty else 0)
+        if not share.demand:
+            self._touched.pop(grant.key, None)
+
+    def _by_oneself(self, share: _Share, now_us: int) -> Admission:
+        """Keep to this holder's part of the rate."""
+        part = self._part
+        if share.known and not share.tat:
+            # What was in hand is used up, and with it the burst.
+            share.tat = now_us * part.requests + part.tolerance
+        admission, share.tat = limiter.admit(share.tat, now_us, part)
+        if admission.allowed:
+            # For a ledger that forgot: taken that every holder lets through as much.
+            each_us = self._holders * self._quota.period_us // self._quota.requests
+            share.ahead_us = self._ahead_us(share, now_us) + each_us
+            share.heard_us = now_us
+        return admission
+
+    def _due(self, share: _Share, now_us: int) -> bool:
+        if now_us < share.next_us:
+            return False
+        low = share.permits + share.credit <= (share.want + self._credit) // 2
+        return share.short or low or now_us - share.asked_us >= ASK_EVERY_US
+
+    def _ask(self, key: str | bytes, share: _Share, now_us: int) -> Ask:
+        span_us = max(now_us - share.since_us, SHORT_EVERY_US)
+        recent = -(-share.demand * SECOND_US // span_us)
+        share.want = min(max(recent, share.want // 2), self._refill)
+        hand = share.permits if now_us < share.until_us else 0
+        ask = Ask(key, share.used, hand, self._ahead_us(share, now_us), share.want)
+        share.pending, share.asked_us, share.since_us = True, now_us, now_us
+        share.unsure, share.used = share.used, 0
+        share.demand = 0
+        # Until it is answered it stays among those that are looked at.
+        return ask
+
+    def _ahead_us(self, share: _Share, now_us: int) -> int:
+        return max(share.ahead_us - (now_us - share.heard_us), 0)
+
+    def _wait_us(self, share: _Share, now_us: int) -> int:
+        """Say when it is worth trying again: when the account has room, or an answer is due."""
+        quota = self._quota
+        room_us = (
+            self._ahead_us(share, now_us) - (quota.tolerance - quota.period_us) // quota.requests
+        )
+        return max(room_us, SHORT_EVERY_US)
+
+    def _make_room(self, now_us: int) -> None:
+        shares = self._shares
+        for _ in range(min(LOOKS_PER_ARRIVAL, len(shares))):
+            key, share = shares.popitem(last=False)
+            if now_us - share.seen_us < IDLE_US or share.demand or share.pending:
+                shares[key] = share
+            else:
+                self._touched.pop(key, None)
+        if len(shares) >= self._capacity:
+            key, _ = shares.popitem(last=False)
+            self._touched.pop(key, None)

@@ -1,0 +1,192 @@
+"""A holder's share of a fleet's budget: what is used, asked for, kept when nobody answers."""
+
+from __future__ import annotations
+
+from gateway.core.limiter import ALLOWED, Quota, Standing
+from gateway.core.shares import (
+    IDLE_US,
+    LEASE_US,
+    MOST_ASKS,
+    SHORT_EVERY_US,
+    UNANSWERED_US,
+    Grant,
+    ShareTable,
+    credit_of,
+    refill_of,
+)
+
+S = 1_000_000
+QUOTA = Quota.per_second(100, 200)
+KEY = b"client"
+
+
+def connected(*, holders: int = 5, now_us: int = S) -> ShareTable:
+    """A table whose ledger answers."""
+    table = ShareTable(QUOTA, holders=holders)
+    table.heard(now_us)
+    return table
+
+
+def drained(table: ShareTable, now_us: int) -> int:
+    """Let arrivals in until one is refused; say how many were let through."""
+    count = 0
+    while table.admit(KEY, now_us).allowed:
+        count += 1
+    return count
+
+
+def test_a_refill_is_what_a_second_brings() -> None:
+    """And at least one for everybody; half of it goes out on credit."""
+    assert refill_of(QUOTA, 5) == 100
+    assert credit_of(QUOTA, 5) == 10
+    assert refill_of(Quota.per_second(0.5, 1), 4) == 4
+    assert credit_of(Quota.per_second(0.5, 1), 4) == 1
+
+
+def test_a_limit_that_is_off_lets_everybody_through() -> None:
+    """Nothing is kept, nothing is asked."""
+    table = ShareTable(Quota.per_second(0, 0), holders=3)
+    assert table.admit(KEY, S) is ALLOWED
+    assert table.asks(S) == []
+    assert table.standing(KEY, S) == Standing(0, 0, 0)
+
+
+def test_a_new_key_starts_on_credit_and_is_asked_for() -> None:
+    """What was let through uncharged is told with the first ask."""
+    table = connected()
+    assert table.standing(KEY, S) == Standing(200, 200, 0)
+    assert drained(table, S) == 10
+    [ask] = table.asks(S + 100_000)
+    assert (ask.key, ask.used, ask.hand, ask.ahead_us, ask.want) == (KEY, 10, 0, 0, 44)
+    assert table.asks(S + 200_000) == []
+    refused = table.admit(KEY, S + 200_000)
+    assert (refused.allowed, refused.retry_after_us) == (False, SHORT_EVERY_US)
+
+
+def test_permits_are_used_before_credit_and_run_out() -> None:
+    """What is in hand is charged already; after the lease it is nobody's."""
+    table = connected()
+    table.admit(KEY, S)
+    table.asks(S)  # one request is nothing to ask for at once
+    [ask] = table.asks(2 * S)
+    table.granted(Grant(KEY, 5, 10, 60_000), 2 * S)
+    assert table.standing(KEY, 2 * S) == Standing(200, 15, 1)
+    assert drained(table, 2 * S) == 15
+    [ask] = table.asks(2 * S)
+    assert (ask.used, ask.hand) == (10, 0)
+    table.granted(Grant(KEY, 8, 10, 300_000), 2 * S)
+    table.heard(2 * S + LEASE_US)
+    assert table.standing(KEY, 2 * S + LEASE_US).remaining == 10
+    assert drained(table, 2 * S + LEASE_US) == 10
+
+
+def test_an_empty_account_is_asked_again_after_a_moment() -> None:
+    """Whoever is told that there is nothing does not ask at every tick."""
+    table = connected()
+    drained(table, S)
+    table.asks(S)
+    table.granted(Grant(KEY, 0, 0, 2_100_000), S)
+    assert table.admit(KEY, S + 1).retry_after_us == 2_100_000 - 1 - 1_990_000 + 140_001
+    assert table.asks(S + SHORT_EVERY_US - 1) == []
+    assert len(table.asks(S + SHORT_EVERY_US)) == 1
+
+
+def test_an_ask_without_answer_is_made_again_with_what_was_used() -> None:
+    """It may have been charged already; charging twice is the safe side."""
+    table = connected()
+    drained(table, S)
+    assert table.asks(S)[0].used == 10
+    assert table.asks(S + UNANSWERED_US - 1) == []
+    assert table.asks(S + UNANSWERED_US)[0].used == 10
+    table.granted(Grant(b"other", 9, 9, 0), S + UNANSWERED_US)
+    table.granted(Grant(KEY, 3, 10, 0), S + UNANSWERED_US)
+    table.granted(Grant(KEY, 3, 10, 0), S + UNANSWERED_US)
+    assert table.standing(KEY, S + UNANSWERED_US).remaining == 13
+
+
+def test_a_key_nobody_uses_is_asked_for_no_more() -> None:
+    """Neither after an answer nor when there never was one."""
+    table = connected()
+    table.admit(KEY, S)
+    table.asks(2 * S)
+    table.granted(Grant(KEY, 1, 10, 0), 2 * S)
+    assert table.asks(9 * S) == []
+    table.admit(KEY, 10 * S)
+    assert len(table.asks(11 * S)) == 1
+    assert table.asks(11 * S + IDLE_US) == []
+    assert table.asks(12 * S + IDLE_US) == []
+
+
+def test_what_arrives_while_an_ask_is_out_is_asked_for_next() -> None:
+    """It was not in the ask, so the answer does not settle it."""
+    table = connected()
+    table.admit(KEY, S)
+    table.asks(2 * S)
+    table.admit(KEY, 2 * S)
+    table.granted(Grant(KEY, 0, 10, 20_000), 2 * S + 1)
+    assert table.standing(KEY, 2 * S + 1).remaining == 9
+    [ask] = table.asks(3 * S)
+    assert ask.used == 1
+
+
+def test_without_the_ledger_each_keeps_to_its_part() -> None:
+    """No burst for a key that was known; after an outage the account is told as full."""
+    table = connected()
+    drained(table, S)
+    table.asks(S)
+    table.granted(Grant(KEY, 0, 10, 100_000), S)
+    gone = S + LEASE_US
+    assert not table.admit(KEY, gone).allowed
+    allowed = sum(table.admit(KEY, gone + tick * 1_000).allowed for tick in range(10_000))
+    assert 199 <= allowed <= 201
+    [ask] = table.asks(gone + 10 * S)
+    assert ask.used == 0
+    assert ask.ahead_us <= 50_000
+    burst = sum(table.admit(KEY, gone + 20 * S).allowed for _ in range(100))
+    assert burst == 40
+    assert table.asks(gone + 20 * S)[0].ahead_us == 2 * S
+
+
+def test_without_the_ledger_a_new_key_has_its_part_of_the_burst() -> None:
+    """Nobody of the fleet has let it through yet, as far as is known here."""
+    table = ShareTable(QUOTA, holders=5)
+    assert drained(table, S) == 40
+    table.share_with(5)
+    table.share_with(400)
+    assert not table.admit(KEY, S).allowed
+
+
+def test_a_ledger_without_room_leaves_a_key_to_everybodys_part() -> None:
+    """The key is asked for again, in case there is room by then."""
+    table = connected()
+    drained(table, S)
+    table.asks(S)
+    table.granted(Grant(KEY, 0, -1, 0), S)
+    assert drained(table, S) == 40
+    assert len(table.asks(2 * S)) == 1
+    table.granted(Grant(KEY, 0, -1, 0), 2 * S)
+    assert drained(table, 2 * S) == 20
+
+
+def test_a_table_is_bounded() -> None:
+    """Idle keys are forgotten first; when all are busy, the oldest."""
+    table = ShareTable(QUOTA, holders=2, capacity=3)
+    table.heard(S)
+    for number in range(5):
+        table.admit(b"%d" % number, S)
+    assert len(table) == 3
+    table.asks(S)
+    assert len(table.asks(2 * S)) == 3
+    for number in range(2, 5):
+        table.granted(Grant(b"%d" % number, 0, 5, 0), 2 * S)
+    table.admit(b"new", 2 * S + IDLE_US)
+    assert len(table) == 1
+
+
+def test_one_round_of_asks_is_bounded() -> None:
+    """The rest comes with the next."""
+    table = connected()
+    for number in range(MOST_ASKS + 1):
+        table.admit(b"%d" % number, S)
+    assert len(table.asks(2 * S)) == MOST_ASKS
+    assert len(table.asks(2 * S)) == 1
