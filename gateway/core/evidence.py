@@ -25,10 +25,21 @@ on whole steps, never rounds, is the same after a run as after single outcomes, 
 is finite and exact (`tests/bench/evidence_table.py` computes from it what the rules promise). One
 step is worth ln((1-p0)/(1-p1))/a; `limit` is the number of steps that reaches h.
 
-**What it cannot do.** Between p0 and T evidence drifts down, but a rate that stays close below T
-for long wanders to the limit some time: four failures in a row, which must fire a 10 % rule, happen
-by chance once in 15,000 requests at 9 %. Such a rate is no healthy one either; the table shows how
-long it takes.
+**What "nothing below T" means, exactly.** Two things, and both are tested.
+
+The drift changes sign at T: the score's mean step at a rate r is r(b-a) - (1-r)a = rb - a, so it is
+below zero for every r < T, zero at T, above for every r > T. In the long run evidence of a rate
+below T falls back to nothing, that of one above grows until it fires.
+
+No alarm is raised by a run that is not above T. Take all outcomes since the score last left zero: k
+errors of n. Each error added at most b-a steps (less where the cap at `limit` cut it), each success
+took a, and what is left is above zero: k(b-a) - (n-k)a >= score > 0, so k/n > a/b = T. That holds
+whenever there is any evidence at all, in whole steps, so without rounding.
+
+**What it cannot do.** No detector that answers in finite time can stay silent for ever below T: a
+rate close below T produces, some time, a run that is above it. A 10 % rule that must fire at four
+failures in a row fires at a steady 9 % after 244 requests on average. Such a rate is no healthy one
+either; the table shows for each rule how long it takes.
 """
 
 from __future__ import annotations

@@ -226,3 +226,22 @@ def test_more_hits_are_never_less_significant(sample, hits, other_sample, other_
         assert worse(hits + 1, sample, other_hits, other_sample) <= here + 1e-12
     if other_hits < other_sample:
         assert worse(hits, sample, other_hits + 1, other_sample) >= here - 1e-12
+
+
+@given(
+    st.integers(1, 500).flatmap(
+        lambda healthy: st.tuples(st.just(healthy), st.integers(healthy + 1, 9_000))
+    ),
+    st.lists(st.tuples(st.booleans(), st.integers(1, 40)), min_size=1, max_size=60),
+)
+def test_evidence_never_speaks_of_a_run_that_is_not_above_the_threshold(basis_points, runs):
+    """Any rule, any sequence, the cap included: while evidence is left, its run is above T."""
+    healthy, threshold = basis_points
+    rule = Rule("any", healthy / 10_000, threshold / 10_000)
+    state = CLEAR
+    for error, count in runs:
+        for _ in range(count):
+            state = observe(state, rule, error=error)
+            if state.score:
+                assert state.errors * 10_000 > threshold * state.sample
+        assert state.score or not fired(state, rule)
