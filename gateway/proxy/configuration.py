@@ -14,7 +14,6 @@ from typing import Any, Final
 import orjson
 
 MEBIBYTE: Final = 1024 * 1024
-RETRY_BUDGET_CAP: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,7 @@ class DataPlaneSettings:
     mirror_in_flight: int = 64
     mirror_queue: int = 256
     mirror_queue_bytes: int = 64 * MEBIBYTE
+    mirror_answer_bytes: int = 8 * MEBIBYTE
     mirror_timeout_ms: int = 60_000
 
     # `module:class`, named by the composition root, called with the path; none = keys mean nothing.

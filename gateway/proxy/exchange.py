@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.breaker import BreakerState, Permit
 from gateway.core.model import Outcome
-from gateway.proxy.configuration import RETRY_BUDGET_CAP
 from gateway.proxy.guard import NO_BODY
 from gateway.proxy.problems import limited, problem, unavailable
 from gateway.proxy.upstream import Failure
@@ -81,8 +80,7 @@ class Exchange:
                 self._limit(admission)
                 return
         plane.in_flight += 1
-        if plane.retry_budget < RETRY_BUDGET_CAP:
-            plane.retry_budget += 1
+        plane.retries.requests += 1
         self.deadline_us = now_us + (plane.read_us if head.is_read else plane.write_us)
         if head.forced is not None:
             self.forced = plane.may_force(head)
@@ -259,7 +257,7 @@ class Exchange:
             and not self.retried
             and self.client is not None
             and (self.head.is_read or self.scope is not None)
-            and self.plane.may_retry()
+            and self.plane.retries.take()
         )
 
     def _leave(self) -> None:

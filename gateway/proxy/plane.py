@@ -31,6 +31,7 @@ from gateway.proxy.guard import Rules
 from gateway.proxy.mirror import Mirror
 from gateway.proxy.pool import Pool
 from gateway.proxy.reading import Buffers
+from gateway.proxy.retries import Retries
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 IGNORED: Final = int(Outcome.IGNORED)
 _POSITIONS: Final = 65_536
 _MEMO_ENTRIES: Final = 1_024
-_BUDGET_EVERY: Final = 5  # one retry for every five requests: 20 %
 _RECENT_SECONDS: Final = 60
 # Reading a member off its Enum costs as much as ten attribute reads; the request path has its own.
 _CANARY: Final = Variant.CANARY
@@ -119,7 +119,7 @@ class Plane:
         self.buffers = Buffers(lambda: self.mirror.target is None)
         self.old = self._side(Variant.BASELINE, settings.old_url)
         self.new = self._side(Variant.CANARY, settings.new_url)
-        self.mirror = Mirror(self, lambda side, cap: self._pool(side.pool.url, cap))
+        self.mirror = Mirror(self, lambda side, *caps: self._pool(side.pool.url, *caps))
         self.routing = NOT_ROUTED
         self.read_weight = self.write_weight = WEIGHT_NONE
         self.salt = b""
@@ -148,7 +148,7 @@ class Plane:
         self.refused: dict[str, int] = {}
         self.draining = False
         self._finished_before = 0
-        self.retry_budget = 0
+        self.retries = Retries()
         self.mark = b""
         self.on_outcome: Callable[[str, int], None] = lambda _name, _outcome: None
         self.idle_us = settings.idle_timeout_ms * 1000
@@ -168,7 +168,7 @@ class Plane:
         )
         return Side(variant, pool, behaviour, self.now_us + self.epoch_us)
 
-    def _pool(self, url: str, connections: int) -> Pool:
+    def _pool(self, url: str, connections: int, answer_bytes: int | None = None) -> Pool:
         settings = self.settings
         return Pool(
             url,
@@ -177,7 +177,7 @@ class Plane:
             connect_timeout_us=settings.connect_timeout_ms * 1000,
             idle_us=settings.upstream_idle_ms * 1000,
             stall_us=settings.read_timeout_ms * 1000,
-            max_answer_bytes=settings.max_answer_bytes,
+            max_answer_bytes=answer_bytes or settings.max_answer_bytes,
             buffers=self.buffers,
         )
 
@@ -257,13 +257,6 @@ class Plane:
             side.recorder.record_sync(now_us + self.epoch_us, outcome, took_us, listings)
             self.on_outcome(side.name, outcome)
 
-    def may_retry(self) -> bool:
-        """Spend from the retry budget, to which every request adds a fifth of a retry."""
-        if self.retry_budget < _BUDGET_EVERY:
-            return False
-        self.retry_budget -= _BUDGET_EVERY
-        return True
-
     def latencies_ms(self, side: Side) -> tuple[float | None, ...]:
         """Give p50, p95 and p99 of the last minute's finished seconds."""
         counts = histogram.merge(second.latency for second in side.recent)
@@ -322,4 +315,5 @@ class Plane:
         for side in self.sides:
             side.pool.sweep(now_us)
         self.mirror.tick(now_us)
+        self.retries.tick(now_us)
         self.access_log.flush()
