@@ -13,7 +13,7 @@ from tests.support.shared import shared
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.conftest import System
+    from tests.support.whole_system import System
 
 ROWS_2024 = 1715
 ROWS_2025 = 1687

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from tests.support.scale import scale
+from tests.support.whole_system import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.conftest import System
+    from tests.support.whole_system import System
 
-SYNCS = scale(full=2_000, quick=30)
-TABLES = {
-    "listings": "property_number, title, price_yen, floors, extra, written_by",
-    "listing_journal": "property_number, op, writer, before -> 'price_yen', after -> 'price_yen'",
-    "sync_history": "system, mode, status, total, success, failed, skipped",
-    "sync_state": "system",
-}
+SYNCS = scale(full=2_000, quick=40)
 DRIFT = """
 CREATE FUNCTION public.test_drift() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -36,25 +30,6 @@ FOR EACH ROW EXECUTE FUNCTION public.test_drift();
 NO_DRIFT = "DROP FUNCTION IF EXISTS public.test_drift() CASCADE"
 
 
-def read(system: System, path: str) -> Any:
-    """Read the admin API."""
-    answer = system.http.get(
-        f"{system.env['GATEWAY_ADMIN_URL']}/api/v1{path}",
-        headers={"Authorization": f"Bearer {system.env['GATEWAY_TOKEN']}"},
-    )
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def until(condition: Any, *, within_s: float = 60) -> Any:
-    """Wait until something is so."""
-    deadline = time.monotonic() + within_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"never became so within {within_s} s"
-        time.sleep(0.1)
-    return value
-
-
 def batch(number: int, *, change: int = 0) -> dict[str, Any]:
     """Push three listings; each sync touches some that others did, too."""
     return {
@@ -67,40 +42,10 @@ def batch(number: int, *, change: int = 0) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def contents(system: System, workspace: str) -> dict[str, list[Any]]:
-    """What the tables hold of a workspace, without ids and instants."""
-    with psycopg.connect(system.env["DATABASE_URL"]) as connection:
-        return {
-            table: connection.execute(
-                f"select {columns} from {table} where workspace_id = %s order by 1, 2, 3"
-                if table != "sync_state"
-                else f"select {columns} from {table} where workspace_id = %s order by 1",
-                (workspace,),
-            ).fetchall()
-            for table, columns in TABLES.items()
-        }
-
-
-def shadowed(system: System) -> bool:
-    """Send one sync of three listings, and see whether it was mirrored."""
-    push(system, "warm-up", 1)
-    time.sleep(0.5)
-    return bool(read(system, "/comparisons")["listings"])
-
-
-def quiet(system: System) -> dict[str, Any]:
-    """Wait until no shadow is under way any more: nothing was counted over two reports."""
-    before: dict[str, Any] = {}
-    while (found := read(system, "/comparisons"))["listings"] != before.get("listings"):
-        before = found
-        time.sleep(1.5)
-    return found
-
-
 @pytest.fixture(scope="module")
 def mirrored(system: System) -> Iterator[System]:
     """A rollout in phase 1, mirroring with proof."""
-    begin(system)
+    system.begin()
     yield system
     system.order("rollback")
 
@@ -111,16 +56,6 @@ def database(system: System) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(system.env["DATABASE_URL"], autocommit=True) as connection:
         yield connection
         connection.execute(NO_DRIFT)
-
-
-def begin(system: System) -> None:
-    """Start a rollout and wait until workers mirror, of which they hear a moment after us."""
-    if read(system, "/rollout")["status"] == "running":
-        system.order("rollback")
-    system.order("start")
-    until(lambda: read(system, "/rollout")["mirror"]["on"])
-    until(lambda: read(system, "/comparisons")["listings"] == 0)
-    until(lambda: shadowed(system))
 
 
 def push(system: System, workspace: str, syncs: int, *, change: int = 0) -> None:
@@ -135,26 +70,26 @@ def push(system: System, workspace: str, syncs: int, *, change: int = 0) -> None
 def compared(system: System, listings: int) -> dict[str, Any]:
     """Wait until so many listings were compared."""
     return until(
-        lambda: (found := read(system, "/comparisons"))["listings"] >= listings and found,
+        lambda: (found := system.read("/comparisons"))["listings"] >= listings and found,
         within_s=30 + listings,
     )
 
 
 def test_mirrored_syncs_leave_what_old_alone_leaves(mirrored: System) -> None:
-    """Rows, journal and history are those of old alone; all listings agree, and it is said how."""
-    before = read(mirrored, "/comparisons")["listings"]
+    """Tables are byte for byte those of old alone; all listings agree, and it is said how."""
+    before = mirrored.read("/comparisons")["listings"]
     push(mirrored, "mirrored", SYNCS)
     found = compared(mirrored, before + 3 * SYNCS)
     assert found["match_rate"] == 1.0
     assert found["differences"] == []
     assert found["means"] in {"rollback", "raise"}
     assert "100 % of" in found["sentence"]
-    with_mirror = contents(mirrored, "mirrored")
+    with_mirror = mirrored.contents("mirrored")
     mirrored.order("rollback")
     push(mirrored, "alone", SYNCS)
-    begin(mirrored)
-    assert with_mirror == contents(mirrored, "alone")
-    assert all(row[-1] == "old" for row in with_mirror["listings"])
+    mirrored.begin()
+    assert with_mirror == mirrored.contents("alone")
+    assert {row["written_by"] for row in with_mirror["listings"]} == {"old"}
 
 
 DRIFTS = {
@@ -178,7 +113,7 @@ def test_a_seeded_drift_is_found_by_field_and_cause(
     statements, expected = DRIFTS[drift]
     workspace = f"drift-{drift}"
     push(mirrored, workspace, 3)
-    before = quiet(mirrored)
+    before = mirrored.quiet()
     database.execute(DRIFT.format(drift=statements))
     for number in range(3):
         body = batch(number, change=500)
@@ -186,8 +121,8 @@ def test_a_seeded_drift_is_found_by_field_and_cause(
             listing["title"] += "x"  # every one of them changes
         mirrored.sync(body, **{"Sync-Workspace": workspace})
     opened = before["answers_opened"] + 3
-    until(lambda: read(mirrored, "/comparisons")["answers_opened"] >= opened)
-    after = quiet(mirrored)
+    until(lambda: mirrored.read("/comparisons")["answers_opened"] >= opened)
+    after = mirrored.quiet()
     new = {
         (each["path"], each["kind"], each["cause"]): each
         for each in after["differences"]
