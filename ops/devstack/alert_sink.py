@@ -89,7 +89,8 @@ class AlertSink:
         missing = [name for name in ("To", "Body") if not form.get(name)]
         if missing:
             return JSONResponse({"code": 21604, "message": f"missing {missing}"}, 400)
-        self.record("sms", form["Body"], request.headers.get("x-alert-level"))
+        hints = (request.headers.get("x-alert-level"), form["Body"].partition("]")[0])
+        self.record("sms", form["Body"], *hints)
         sid = f"SM{len(self._deliveries):032x}"
         return JSONResponse({"sid": sid, "status": "queued", "to": form["To"]}, 201)
 

@@ -208,6 +208,7 @@ class Stack:
 
     def _launch_alert_sink(self) -> Part:
         port, smtp_port = free_port(), free_port()
+        self._smtp_port = smtp_port
         url = f"http://{LOOPBACK}:{port}"
         self.env["ALERT_SINK_URL"] = url
         arguments = ["--port", str(port), "--smtp-port", str(smtp_port)]
@@ -249,11 +250,33 @@ class Stack:
             "SYNC_OLD_URL": self.env["SYNC_OLD_URL"],
             "SYNC_NEW_URL": self.env["SYNC_NEW_URL"],
             "DATABASE_URL": self.env["DATABASE_URL"],
-            "ALERT_WEBHOOK_URL": f"{self.env['ALERT_SINK_URL']}/webhook",
+            **self._alert_channels(),
         }
         process = self._spawn("gateway", ["-m", "gateway", "serve"], environment)
         purpose = "splits traffic between the two"
         return Part("gateway", purpose, self.env["GATEWAY_URL"], "ours", process)
+
+    def _alert_channels(self) -> dict[str, str]:
+        """Point every channel at the sink: nobody is woken by a trial."""
+        sink = self.env["ALERT_SINK_URL"]
+        levels = ("critical", "high", "medium", "low")
+        return {
+            **{f"ALERT_SLACK_{name.upper()}_URL": f"{sink}/slack/{name}-alerts" for name in levels},
+            "ALERT_SMTP_URL": f"smtp://{LOOPBACK}:{self._smtp_port}",
+            "ALERT_EMAIL_FROM": "syncgate@example.com",
+            "ALERT_EMAIL_TO": "sync-team@example.com",
+            "ALERT_EMAIL_STAKEHOLDERS_TO": "stakeholders@example.com",
+            "ALERT_TWILIO_URL": sink,
+            "ALERT_TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000000",
+            "ALERT_TWILIO_AUTH_TOKEN": secrets.token_urlsafe(16),
+            "ALERT_TWILIO_FROM": "+15005550006",
+            "ALERT_SMS_TO": "+819000000000",
+            "ALERT_WEBHOOK_URL": f"{sink}/webhook",
+            "ALERT_WEBHOOK_SECRET": secrets.token_urlsafe(24),
+            "ALERT_ALERTMANAGER_URL": "",
+            "ALERT_ALLOWED_HOSTS": LOOPBACK,
+            "ALERT_ALLOW_PRIVATE": "true",
+        }
 
     def _spawn(self, name: str, arguments: list[str], environment: dict[str, str]) -> Process:
         process = Process(
