@@ -36,6 +36,7 @@ from gateway.errors import Fault, SettingsError
 _PROJECT: Final = Path(__file__).resolve().parent.parent
 _MIN_TOKEN_CHARACTERS: Final = 8
 _MIN_TOKEN_VARIETY: Final = 4
+_MIN_LINK_SECRET: Final = 32
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
 _HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
 _REPLICA_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -131,6 +132,21 @@ def _service_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not of the form https://host[:port]")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("not of the form https://host[:port]")
+    return value.rstrip("/")
+
+
+def _link_secret(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < _MIN_LINK_SECRET:
+        raise ValueError(f"too short; use at least {_MIN_LINK_SECRET} random characters")
+    return value
+
+
 def _webhook_url(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -189,6 +205,14 @@ class Settings(BaseSettings):
     new_url: ServiceUrl = Field("http://127.0.0.1:3002", alias="SYNC_NEW_URL")
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
     database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
+
+    # Links in messages: the address under which people reach the admin port, and what signs them.
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = Field(
+        None, alias="GATEWAY_PUBLIC_URL"
+    )
+    link_secret: Annotated[SecretStr, AfterValidator(_link_secret)] | None = Field(
+        None, alias="GATEWAY_LINK_SECRET"
+    )
 
     # A fleet (REDIS_URL set): how this replica is called there, and for how long one decides.
     replica_name: Annotated[str, AfterValidator(_replica_name)] | None = Field(

@@ -15,20 +15,18 @@ from gateway.adapters import prometheus
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.comparison_store import SqliteComparisons
 from gateway.adapters.http_probe import HttpProbe
-from gateway.adapters.notify.log import LogNotifier
-from gateway.adapters.notify.webhook import WebhookNotifier
 from gateway.adapters.sqlite_store import SqliteStore
 from gateway.admin.api import create_app
+from gateway.bootstrap.alerts import Alerts, build_alerts
 from gateway.bootstrap.files import read_comparison, read_policy
 from gateway.bootstrap.workers import worker_environment
 from gateway.control import records
 from gateway.control.actions import Actions
 from gateway.control.comparing import Comparing
 from gateway.control.controller import Controller
-from gateway.control.dispatcher import Dispatcher
 from gateway.control.journal import Journal
 from gateway.control.lease import SoleLease
-from gateway.control.listener import listen
+from gateway.control.listener import listen, url_of
 from gateway.control.measurements import Measurements
 from gateway.control.proving import Proving
 from gateway.control.snapshots import Snapshots
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from gateway.ports import Clock, Notifier
+    from gateway.ports import Clock
     from gateway.settings import Settings
 
 _ADMIN_GRACE_S: Final = 2
@@ -61,7 +59,7 @@ class Gateway:
     workers: WorkerPool
     controller: Controller
     probe: HttpProbe
-    dispatcher: Dispatcher
+    alerts: Alerts
     actions: Actions
     proving: Proving
     comparing: Comparing
@@ -96,20 +94,22 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         clock=clock,
         deadline_s=settings.probe_timeout_ms / 1_000,
     )
-    dispatcher = Dispatcher(_channels(settings))
-    actions = Actions(probe=probe, dispatcher=dispatcher, clock=clock)
+    # Alerts look at the controller, and are told by it: the knot is tied when it first speaks.
+    actions = Actions(probe=probe, moved=lambda state: alerts.alerting.moved(state))  # noqa: PLW0108 - made below
     proving = Proving(probe, clock, control_rate=bounds.control_rate)
     comparing = Comparing(SqliteComparisons(settings.state_dir), bounds, clock=clock)
+    lease = SoleLease()
+    snapshots = Snapshots(workers=settings.workers)
     controller = Controller(
         rollout.begin(plan, state),
         journal=Journal(store, version=stored.version if stored else 0),
-        lease=SoleLease(),
+        lease=lease,
         clock=clock,
         workers=workers,
-        snapshots=Snapshots(workers=settings.workers),
+        snapshots=snapshots,
         measurements=Measurements(),
         carry_out=actions.carry_out,
-        notify=dispatcher.tell,
+        notify=lambda notice: alerts.tell(notice),  # noqa: PLW0108 - made below
         render=prometheus.render,
         read_policy=lambda: read_policy(settings.policy_path),
         fresh_salt=lambda: secrets.token_hex(_SALT_BYTES),
@@ -117,6 +117,18 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         comparing=comparing,
     )
     actions.tell = controller.tell
+    try:
+        alerts = build_alerts(
+            settings,
+            admin_url=url_of(admin),
+            clock=clock,
+            lease=lease,
+            controller=controller,
+            snapshots=snapshots,
+        )
+    except BaseException:
+        await store.close()
+        raise
     app = create_app(controller, clock, tokens=settings.admin_tokens, version=_version())
     server = _admin_server(app)
     return Gateway(
@@ -128,7 +140,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         workers=workers,
         controller=controller,
         probe=probe,
-        dispatcher=dispatcher,
+        alerts=alerts,
         actions=actions,
         proving=proving,
         comparing=comparing,
@@ -159,13 +171,6 @@ def _admin_server(app: Starlette) -> _AdminServer:
             timeout_graceful_shutdown=_ADMIN_GRACE_S,
         )
     )
-
-
-def _channels(settings: Settings) -> list[Notifier]:
-    channels: list[Notifier] = [LogNotifier()]
-    if settings.alert_webhook_url is not None:
-        channels.append(WebhookNotifier(settings.alert_webhook_url.get_secret_value()))
-    return channels
 
 
 def _version() -> str:

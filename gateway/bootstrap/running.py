@@ -29,7 +29,6 @@ from gateway.ports import Actor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.control.controller import Controller
     from gateway.core import rollout
     from gateway.settings import Settings
 
@@ -72,11 +71,10 @@ async def _serve(settings: Settings, plan: rollout.Plan) -> int:
 async def run(gateway: Gateway, *, stop: asyncio.Event, reload: asyncio.Event) -> int:
     """Start everything, serve until `stop`, and take it down in order."""
     await gateway.controller.restore()
+    await gateway.alerts.alerting.restore()
     await gateway.workers.start()
     loops = [
-        asyncio.create_task(
-            watching.endure(loop, tell=gateway.dispatcher.tell, clock=gateway.clock)
-        )
+        asyncio.create_task(watching.endure(loop, tell=gateway.alerts.tell, clock=gateway.clock))
         for loop in _loops(gateway, reload)
     ]
     admin = asyncio.create_task(gateway.server.serve(sockets=[gateway.admin]))
@@ -100,9 +98,10 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
     )
     yield partial(watching.follow_workers, controller, gateway.workers)
     yield partial(watching.tick, controller)
-    yield gateway.dispatcher.run
+    yield gateway.alerts.alerting.run
+    yield gateway.alerts.deliveries.run
     yield gateway.proving.run
-    yield partial(_reload_on_request, controller, reload)
+    yield partial(_reload_on_request, gateway, reload)
     for variant in Variant:
         yield partial(
             watching.probe_health, controller, gateway.probe, variant, every_s=probe_every_s
@@ -120,12 +119,14 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
             )
 
 
-async def _reload_on_request(controller: Controller, reload: asyncio.Event) -> None:
-    """SIGHUP: read the policy again and, if it is good, replace the workers."""
+async def _reload_on_request(gateway: Gateway, reload: asyncio.Event) -> None:
+    """SIGHUP: read policy and alerts again and, if they are good, replace the workers."""
+    controller = gateway.controller
     while True:
         await reload.wait()
         reload.clear()
         try:
+            await gateway.alerts.desk.reload(by=_SIGNAL_ACTOR, reason="SIGHUP")
             await controller.reload_policy(by=_SIGNAL_ACTOR, reason="SIGHUP")
             await controller.roll_workers(by=_SIGNAL_ACTOR, reason="SIGHUP")
         except SyncgateError as error:
@@ -149,5 +150,6 @@ async def _take_down(
     await gateway.comparing.close()
     gateway.server.should_exit = True
     await asyncio.gather(admin, return_exceptions=True)
+    await gateway.alerts.close()
     await gateway.probe.close()
     _log.info("stopped")

@@ -52,6 +52,6 @@ def worker_environment(settings: Settings) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in ours and not name.startswith("SUPABASE_")
+        if name not in ours and not name.startswith(("SUPABASE_", "ALERT_"))
     }
     return {**inherited, SETTINGS_VARIABLE: data_plane(settings).to_json()}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gateway.control import records
 from gateway.core import rollout
 from gateway.core.model import Variant
 from gateway.errors import UnreachableError
@@ -20,8 +19,7 @@ from gateway.errors import UnreachableError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.control.dispatcher import Dispatcher
-    from gateway.ports import Clock, Probe
+    from gateway.ports import Probe
 
 _PAUSES_S: Final = (0.5, 2.0)
 
@@ -35,13 +33,11 @@ class Actions:
         self,
         *,
         probe: Probe,
-        dispatcher: Dispatcher,
-        clock: Clock,
+        moved: Callable[[rollout.State], None],
         pauses_s: tuple[float, ...] = _PAUSES_S,
     ) -> None:
         self._probe = probe
-        self._dispatcher = dispatcher
-        self._clock = clock
+        self._moved = moved
         self._pauses_s = pauses_s
         self._running: set[asyncio.Task[None]] = set()
         self.tell: Callable[[str, str], Awaitable[None]] | None = None
@@ -54,7 +50,8 @@ class Actions:
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
             case rollout.Notify():
-                self._dispatcher.tell(records.notice(action, state, at_us=self._clock.now_us()))
+                # What is told follows from the state itself: a notice in passing could be lost.
+                self._moved(state)
             case _:
                 """Published and put on record by the turn."""
 

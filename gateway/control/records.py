@@ -185,25 +185,6 @@ def event(kind: str, sentence: Sentence | str, *, at_us: int, **data: object) ->
     return EventDraft(at_us, kind, sentence.en, {**data, "text_ja": sentence.ja})
 
 
-def notice(action: rollout.Notify, state: rollout.State, *, at_us: int) -> Notice:
-    """Address people."""
-    sentence = action.note.sentence
-    return Notice(
-        level=action.severity.value,
-        title=action.key,
-        text=sentence.en,
-        at_us=at_us,
-        key=action.incident,
-        data={
-            "text_ja": sentence.ja,
-            "resolved": action.resolved,
-            "escalation": action.escalation,
-            "status": state.status.value,
-            "weight_percent": state.write_bp / 100,
-        },
-    )
-
-
 def store_notice(*, writable: bool, at_us: int) -> Notice:
     """Page people when the store takes no records any more, and tell when it does again."""
     text = (

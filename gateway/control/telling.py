@@ -32,6 +32,8 @@ def messages(
     """Make the messages of one thing to tell, over the channels that can be used."""
     channels = [name for name in tell.channels if name in usable] or [LAST_RESORT]
     for channel in channels:
+        # Whoever reads the log may not act for whoever is told.
+        open_link = None if channel == LAST_RESORT else link
         for language in settings.languages.get(channel) or tell.languages:
             yield Delivery(
                 id=f"{tell.id}-{channel}-{language}",
@@ -42,7 +44,12 @@ def messages(
                 language=Language(language),
                 message=tell.message,
                 figures=_figures(
-                    tell, settings, language=Language(language), state=state, plan=plan, link=link
+                    tell,
+                    settings,
+                    language=Language(language),
+                    state=state,
+                    plan=plan,
+                    link=open_link,
                 ),
                 made_us=tell.at_us,
                 next_us=tell.at_us,

@@ -41,7 +41,6 @@ from gateway.ports.world import (
     Clock,
     Lease,
     Notice,
-    Notifier,
     Probe,
     ProbeResult,
 )
@@ -69,7 +68,6 @@ __all__ = [
     "MeasurementDraft",
     "MirrorView",
     "Notice",
-    "Notifier",
     "Probe",
     "ProbeResult",
     "ReplicaView",

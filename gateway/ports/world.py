@@ -51,14 +51,6 @@ class Notice:
     data: Document = field(default_factory=dict)
 
 
-class Notifier(Protocol):
-    """Tells people; may be slow and may fail, so it is only called by the dispatcher."""
-
-    async def notify(self, notice: Notice) -> None:
-        """Deliver, or raise UnreachableError."""
-        ...
-
-
 class Probe(Protocol):
     """Asks the two systems how they are."""
 

@@ -9,7 +9,6 @@ import structlog
 from gateway.adapters.notify.plain import one_line
 
 if TYPE_CHECKING:
-    from gateway.ports import Notice
     from gateway.ports.alerts import Rendered
 
 _LEVELS: Final = {"critical": "critical", "high": "error", "medium": "warning", "low": "info"}
@@ -34,12 +33,3 @@ class LogChannel:
 
     async def close(self) -> None:
         """Keep nothing open."""
-
-
-class LogNotifier:
-    """`Notifier` that writes one log line."""
-
-    async def notify(self, notice: Notice) -> None:
-        """Write it down."""
-        write = getattr(_log, _LEVELS.get(notice.level, "warning"))
-        write("notice", level=notice.level, title=notice.title, text=notice.text, key=notice.key)

@@ -12,20 +12,17 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
 import orjson
 
 from gateway.adapters.notify.plain import lines, one_line
-from gateway.errors import UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.adapters.notify.posting import Poster
-    from gateway.ports import Clock, Notice
+    from gateway.ports import Clock
     from gateway.ports.alerts import Rendered
 
-_DEADLINE_S: Final = 10.0
 _MOST_BYTES: Final = 64 * 1024
 _MOST_DEPTH: Final = 6
 _MOST_MEMBERS: Final = 100
@@ -102,34 +99,3 @@ class WebhookChannel:
 
     async def close(self) -> None:
         """Keep nothing open."""
-
-
-class WebhookNotifier:
-    """`Notifier` that posts `{"level", "title", "text", "key", "at_us", "data"}`."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._client = httpx2.AsyncClient(timeout=_DEADLINE_S, trust_env=False)
-
-    async def notify(self, notice: Notice) -> None:
-        """Post it; the error text names no URL."""
-        body = {
-            "level": notice.level,
-            "title": notice.title,
-            "text": notice.text,
-            "key": notice.key,
-            "at_us": notice.at_us,
-            "data": dict(notice.data),
-        }
-        try:
-            response = await self._client.post(self._url, json=body)
-        except httpx2.HTTPError as error:
-            raise UnreachableError(
-                f"The alert webhook cannot be reached ({type(error).__name__})."
-            ) from error
-        if not response.is_success:
-            raise UnreachableError(f"The alert webhook answered {response.status_code}.")
-
-    async def close(self) -> None:
-        """Close the kept connection."""
-        await self._client.aclose()

@@ -1,0 +1,133 @@
+"""Everything that alerts are made of, joined: store, book, channels, messages, links, the desk."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gateway.adapters.alert_store import SqliteAlertStore
+from gateway.bootstrap.channels import build_channels
+from gateway.bootstrap.files import read_alerts, read_messages
+from gateway.control.alert_desk import AlertsDesk
+from gateway.control.alerting import Alerting
+from gateway.control.deliveries import Deliveries
+from gateway.control.links import Links
+from gateway.errors import StateUnreadableError
+from gateway.ports.alerts import AlertSettings
+from gateway.settings import load_secrets
+
+if TYPE_CHECKING:
+    from gateway.bootstrap.channels import Channels
+    from gateway.control.controller import Controller
+    from gateway.control.snapshots import Snapshots
+    from gateway.policy import AlertPolicy
+    from gateway.ports import Clock, Lease, Notice
+    from gateway.ports.alerts import AlertStore
+    from gateway.settings import Settings
+
+_KEY_FILE: Final = "link.key"
+_KEY_BYTES: Final = 32
+
+
+@dataclass(slots=True)
+class Alerts:
+    """All of it, not yet started."""
+
+    store: AlertStore
+    channels: Channels
+    deliveries: Deliveries
+    alerting: Alerting
+    desk: AlertsDesk
+    links: Links
+
+    def tell(self, notice: Notice) -> None:
+        """Take in something to be told; never waits, never fails."""
+        self.alerting.tell(notice)
+
+    async def close(self) -> None:
+        """Let go of channels and file, once nothing is sent any more."""
+        for channel in self.channels.ready.values():
+            await channel.close()
+        await self.store.close()
+
+
+def build_alerts(
+    settings: Settings,
+    *,
+    admin_url: str,
+    clock: Clock,
+    lease: Lease,
+    controller: Controller,
+    snapshots: Snapshots,
+    store: AlertStore | None = None,
+) -> Alerts:
+    """Join it; ConfigurationError with every fault of alerts.toml, messages or channels."""
+    policy = read_alerts(settings.policy_path)
+    channels = build_channels(policy.channels, settings, secrets=load_secrets(), clock=clock)
+    messages = read_messages(settings.policy_path, policy)
+    links = Links(
+        secret=_link_secret(settings), base=(settings.public_url or admin_url).rstrip("/")
+    )
+    store = store or SqliteAlertStore(settings.state_dir)
+    deliveries = Deliveries(
+        store,
+        messages,
+        channels.ready,
+        clock=clock,
+        lease=lease,
+        draw=random.random,
+        per_minute=channels.per_minute,
+    )
+    alerting = Alerting(
+        store,
+        alert_settings(policy),
+        view=controller.view,
+        readings=snapshots.readings,
+        clock=clock,
+        lease=lease,
+        outbox=deliveries,
+        link=lambda one, now_us, valid_s: links.make(one, now_us=now_us, valid_s=valid_s),
+    )
+    desk = AlertsDesk(
+        alerting,
+        store,
+        clock=clock,
+        audit=controller.note_change,
+        read_settings=lambda: alert_settings(read_alerts(settings.policy_path)),
+    )
+    return Alerts(store, channels, deliveries, alerting, desk, links)
+
+
+def alert_settings(found: AlertPolicy) -> AlertSettings:
+    """Give what alerts are decided by."""
+    return AlertSettings(
+        plan=found.plan,
+        languages={one.name: one.languages for one in found.channels if one.languages},
+        link_valid_s=found.link_valid_s,
+    )
+
+
+def _link_secret(settings: Settings) -> bytes:
+    """Give the key that signs links: from the environment, else one of our own in a file."""
+    if settings.link_secret is not None:
+        return settings.link_secret.get_secret_value().encode()
+    path = settings.state_dir / _KEY_FILE
+    try:
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(_KEY_BYTES))
+        key = path.read_text().strip()
+    except OSError as error:
+        raise StateUnreadableError(
+            f"{path} cannot be used ({error.strerror}).",
+            todo="Make the state directory writable, or set GATEWAY_LINK_SECRET.",
+        ) from error
+    if len(key) < _KEY_BYTES:
+        raise StateUnreadableError(
+            f"{path} holds no key.", todo="Delete it; links that were sent stop working."
+        )
+    return key.encode()
