@@ -411,9 +411,10 @@ def verify(
 
 @app.command()
 def doctor(
-    *, url: Url = None, token: Token = None, lang: Lang = None, as_json: Json = False
-) -> None:
-    """Check settings, policy, ports, database, services and admin port; each with what to do."""
+    *, url: Url = None, token: Token = None, lang: Lang = None, as_json: Json = False,
+    yes: Yes = False, dry_run: DryRun = False,
+) -> None:  # fmt: skip
+    """Check settings, files, ports, services; send a test message through each alert channel."""
     from gateway.cli import doctor as checks  # noqa: PLC0415 - see the module's docstring
 
-    checks.run(Session(url, token, lang, as_json))
+    checks.run(Session(url, token, lang, as_json), yes=yes, dry_run=dry_run)

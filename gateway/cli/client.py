@@ -88,7 +88,8 @@ def places_of(environment: Mapping[str, str], folder: Path) -> list[tuple[str, M
     for parent in (folder, *folder.parents):
         found = parent / ".devstack" / "env"
         if found.is_file():
-            places.append((str(found), read_pairs(found)))
+            alerts = found.with_name("alerts.env")
+            places += [(str(each), read_pairs(each)) for each in (found, alerts)]
             break
     return places
 

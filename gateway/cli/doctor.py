@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from rich.text import Text
 
+from gateway.cli import channels
 from gateway.cli.client import Gateway, Target, UnreachableError, here, places_of
 from gateway.cli.serve import read
 from gateway.cli.session import Exit
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 _MARK: Final = {"pass": ("✓", "green"), "fail": ("✗", "bold red"), "todo": ("·", "yellow")}
+_WIDTH: Final = 20
 _TIMEOUT_S: Final = 3.0
 _HAS_TABLES: Final = "SELECT to_regclass('public.listings') IS NOT NULL AS there"
 
@@ -41,13 +43,16 @@ class Check:
     fix: str = ""
 
 
-def run(session: Session) -> None:
-    """Look at everything; end with 1 when something must be done."""
+def run(session: Session, *, yes: bool = False, dry_run: bool = False) -> None:
+    """Look at everything; end with 1 when something must be done.
+
+    `yes`: send test messages without asking; `dry_run`: send none.
+    """
     for _, pairs in places_of(*here()):
         for name, value in pairs.items():
             os.environ.setdefault(name, value)
     checks: list[Check] = []
-    for check in _checks(session):
+    for check in _checks(session, yes=yes, dry_run=dry_run):
         checks.append(check)
         if not session.as_json:
             _show(session, check)
@@ -60,14 +65,14 @@ def run(session: Session) -> None:
 def _show(session: Session, check: Check) -> None:
     mark, style = _MARK[check.status]
     line = Text(f"{mark} ", style=style)
-    line.append(f"{check.name:<11}", style="bold")
+    line.append(f"{check.name:<{_WIDTH}}", style="bold")
     line.append(check.detail)
     session.out.print(line)
     if check.fix:
         session.out.print(Text(f"  → {check.fix}", style="cyan"))
 
 
-def _checks(session: Session) -> Iterator[Check]:
+def _checks(session: Session, *, yes: bool, dry_run: bool) -> Iterator[Check]:
     settings, policy, mistakes = read()
     if settings is None:
         yield Check("settings", "fail", mistakes[0], "Correct them in the environment or .env.")
@@ -89,6 +94,9 @@ def _checks(session: Session) -> Iterator[Check]:
         yield _database(settings)
         yield _redis(settings)
     yield admin
+    if settings is not None:
+        for outcome in channels.outcomes(session, settings, yes=yes, dry_run=dry_run):
+            yield Check(*outcome)
 
 
 def _tokens(settings: Settings) -> Iterator[Check]:

@@ -219,6 +219,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "keep decision {id} from acting at its deadline",
         "判断 {id} の期限時の自動実行を止める",
     ),
+    "send_tests": (
+        "Send a test message through {names}?",
+        "{names} でテスト送信しますか?",
+    ),
     "sure": ("Really {what}?", "本当に実行しますか: {what}"),
     "aborted": ("Nothing was changed.", "何も変更していません。"),
     "ask_reason": ("Reason (kept in the audit)", "理由(監査記録に残ります)"),

@@ -80,6 +80,7 @@ class Stack:
         self.options = options
         self.parts: list[Part] = []
         self.env: dict[str, str] = {}
+        self.alerts: dict[str, str] = {}
         self.tokens = {scope: secrets.token_urlsafe(24) for scope in _SCOPES}
         self._report = report
         self._stops: list[Callable[[], None]] = []
@@ -103,6 +104,7 @@ class Stack:
         """Stop the parts, the last started first."""
         if not self.options.scratch and self._lock is not None:
             self.env_file.unlink(missing_ok=True)
+            self.alerts_file.unlink(missing_ok=True)
         while self._stops:
             self._stops.pop()()
         if self._lock is not None:
@@ -113,6 +115,11 @@ class Stack:
     def env_file(self) -> Path:
         """Where the addresses stand while the stack is up."""
         return self.options.folder / "env"
+
+    @property
+    def alerts_file(self) -> Path:
+        """Where the settings of the gateway's alert channels stand meanwhile."""
+        return self.options.folder / "alerts.env"
 
     @property
     def logs(self) -> Path:
@@ -236,6 +243,7 @@ class Stack:
 
     def _launch_gateway(self) -> Part:
         port, admin_port = self._port(8080), self._port(8090)
+        self.alerts = self._alert_channels()
         self.env["GATEWAY_URL"] = f"http://{LOOPBACK}:{port}"
         self.env["GATEWAY_ADMIN_URL"] = f"http://{LOOPBACK}:{admin_port}"
         environment = {
@@ -250,7 +258,7 @@ class Stack:
             "SYNC_OLD_URL": self.env["SYNC_OLD_URL"],
             "SYNC_NEW_URL": self.env["SYNC_NEW_URL"],
             "DATABASE_URL": self.env["DATABASE_URL"],
-            **self._alert_channels(),
+            **self.alerts,
         }
         process = self._spawn("gateway", ["-m", "gateway", "serve"], environment)
         purpose = "splits traffic between the two"
@@ -320,11 +328,17 @@ class Stack:
             *("GATEWAY_URL", "GATEWAY_ADMIN_URL", "GATEWAY_TOKEN", "SYNC_OLD_URL", "SYNC_NEW_URL"),
             *("DATABASE_URL", "REDIS_URL", "SUPABASE_REST_URL", "ALERT_SINK_URL"),
         )
-        draft = self.env_file.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.writelines(f"{name}={self.env[name]}\n" for name in names)
-        draft.replace(self.env_file)
+        # So that `syncgate doctor` tries the very channels that this gateway has.
+        _write_pairs(self.alerts_file, {name: text for name, text in self.alerts.items() if text})
+        _write_pairs(self.env_file, {name: self.env[name] for name in names})
+
+
+def _write_pairs(path: Path, pairs: Mapping[str, str]) -> None:
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.writelines(f"{name}={text}\n" for name, text in pairs.items())
+    draft.replace(path)
 
 
 def _create_database(server: postgres.Postgres, name: str) -> str:
