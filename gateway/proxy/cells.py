@@ -39,6 +39,9 @@ def render(plane: Plane) -> dict[str, float]:
             cells[f'syncgate_{word}s_unanswered_total{{reason="{reason}"}}'] = count
     cells["syncgate_shadows_unconfirmed_total"] = mirror.unconfirmed
     cells["syncgate_controls_unconfirmed_total"] = mirror.controls_unconfirmed
+    cells["syncgate_shadows_in_flight"] = mirror.in_flight
+    cells["syncgate_shadows_waiting"] = len(mirror.queue)
+    cells["syncgate_shadows_held_bytes"] = mirror.held_bytes
     for reason, count in mirror.dropped.items():
         cells[f'syncgate_shadows_dropped_total{{reason="{reason}"}}'] = count
     for reason, count in plane.refused.items():

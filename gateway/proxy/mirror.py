@@ -3,8 +3,9 @@ Shadow requests: what the other system would have answered, never awaited by the
 
 After a client has its answer, the same request goes to the other system, as a dry run and with the
 id of the sync it shadows. Everything about it is bounded: how many are under way, how many wait,
-how many bytes they hold, how long they may take; what does not fit is dropped and counted with its
-reason. Shadows have connections of their own, so a slow mirror cannot take one from a user.
+how many bytes both of them hold, how large an answer may be, how long it may take; what does not
+fit is dropped and counted with its reason. Shadows have connections of their own, so a slow mirror
+cannot take one from a user.
 
 The first comparison is by status and by the digest both systems compute over their records (or by
 the bytes, where there is no digest): a microsecond. Only answers that differ are handed on, to be
@@ -74,7 +75,7 @@ class Tally:
 class Mirror:
     """The shadow requests of one worker."""
 
-    def __init__(self, plane: Plane, open_pool: Callable[[Side, int], Pool]) -> None:
+    def __init__(self, plane: Plane, open_pool: Callable[[Side, int, int], Pool]) -> None:
         self.plane = plane
         settings = plane.settings
         self.in_flight_cap = settings.mirror_in_flight
@@ -82,13 +83,15 @@ class Mirror:
         self.queue_bytes_cap = settings.mirror_queue_bytes
         self.timeout_us = settings.mirror_timeout_ms * 1000
         self.pools = {
-            side.variant: open_pool(side, settings.mirror_in_flight) for side in plane.sides
+            side.variant: open_pool(side, settings.mirror_in_flight, settings.mirror_answer_bytes)
+            for side in plane.sides
         }
         self.target: Side | None = None
         self.carried = 0
         self.in_flight = 0
         self.queue: deque[Shadow] = deque()
-        self.queued_bytes = 0
+        self.held_bytes = 0
+        """Of all that wait and all that are under way."""
         self.dropped: dict[str, int] = {}
         self.tally = Tally()
         self.control_rate = 0.0
@@ -134,15 +137,17 @@ class Mirror:
                 self._queue(Shadow(self, exchange.side, exchange, answer, body, control=True))
 
     def _queue(self, shadow: Shadow) -> None:
-        if self.in_flight < self.in_flight_cap:
-            self._send(shadow)
-        elif len(self.queue) >= self.queue_cap:
+        waits = self.in_flight >= self.in_flight_cap
+        if waits and len(self.queue) >= self.queue_cap:
             self._lose(shadow, "queue_full")
-        elif self.queued_bytes + shadow.held_bytes > self.queue_bytes_cap:
+        elif self.held_bytes + shadow.held_bytes > self.queue_bytes_cap:
             self._lose(shadow, "queue_bytes_full")
         else:
-            self.queue.append(shadow)
-            self.queued_bytes += shadow.held_bytes
+            self.held_bytes += shadow.held_bytes
+            if waits:
+                self.queue.append(shadow)
+            else:
+                self._send(shadow)
 
     def _send(self, shadow: Shadow) -> None:
         self.in_flight += 1
@@ -162,16 +167,17 @@ class Mirror:
         """Give where a shadow is counted: those of the other system, or the controls."""
         return self.controls if shadow.control else self.tally
 
-    def done(self) -> None:
+    def done(self, finished: Shadow) -> None:
         """Let the next one go."""
         self.in_flight -= 1
+        self.held_bytes -= finished.held_bytes
         while self.queue and self.in_flight < self.in_flight_cap:
             shadow = self.queue.popleft()
-            self.queued_bytes -= shadow.held_bytes
             wanted = self.control_rate > 0 if shadow.control else shadow.side is self.target
             if wanted:
                 self._send(shadow)
             else:  # the routing changed while it waited
+                self.held_bytes -= shadow.held_bytes
                 self._lose(shadow, "mirror_off")
 
     def differed(self, difference: ShadowDiffered) -> None:
@@ -205,6 +211,7 @@ class Mirror:
     def close(self) -> None:
         """Drop what waits and close the connections."""
         for shadow in self.queue:
+            self.held_bytes -= shadow.held_bytes
             self._lose(shadow, "draining")
         self.queue.clear()
         for pool in self.pools.values():
@@ -265,7 +272,7 @@ class Shadow:
             tally.miss(
                 "server error", mine.sync_records
             )  # it shows no noise, and must not excuse new's errors
-            mirror.done()
+            mirror.done(self)
             return
         self._record(_outcome(answer), max(answer.sync_records, mine.sync_records))
         if mine.sync_digest and answer.sync_digest:
@@ -281,7 +288,7 @@ class Shadow:
             tally.differed += 1
             tally.listings_differed += max(answer.sync_records, mine.sync_records)
             mirror.differed(self._difference(answer, body))
-        mirror.done()
+        mirror.done(self)
 
     def interim(self, answer: AnswerHead) -> None:
         """Nobody is there to be told early."""
@@ -289,12 +296,16 @@ class Shadow:
     def failed(self, failure: Failure, *, reused: bool) -> None:
         """Count it; a shadow is never sent twice."""
         del reused
-        self.mirror.tally_of(self).miss(failure.reason, self.answer.sync_records)
-        if failure is Failure.SATURATED:
-            self._record(Outcome.IGNORED, 0)
+        mirror, listings = self.mirror, self.answer.sync_records
+        tally = mirror.tally_of(self)
+        if failure is Failure.OVERSIZED:  # it is an answer, and not the one the client got
+            tally.differed += 1
+            tally.listings_differed += listings
+            mirror.differed(self._difference(self.answer, None))
         else:
-            self._record(Outcome.ERROR, 0)
-        self.mirror.done()
+            tally.miss(failure.reason, listings)
+            self._record(Outcome.IGNORED if failure is Failure.SATURATED else Outcome.ERROR, 0)
+        mirror.done(self)
 
     def _record(self, outcome: Outcome, listings: int) -> None:
         if outcome is Outcome.IGNORED or self.control:
@@ -306,8 +317,10 @@ class Shadow:
         )
         plane.on_outcome(self.side.name, outcome)
 
-    def _difference(self, answer: AnswerHead, body: Body) -> ShadowDiffered:
-        small = len(body) + len(self.answer_body) <= _HANDED_ON_BYTES
+    def _difference(self, answer: AnswerHead, body: Body | None) -> ShadowDiffered:
+        """Tell of two answers; without a body of the shadow's, it was too large to be kept."""
+        if body is not None and len(body) + len(self.answer_body) > _HANDED_ON_BYTES:
+            body = None
         return ShadowDiffered(
             worker=self.mirror.plane.worker,
             at_us=monotonic_ns() // 1000 + self.mirror.plane.epoch_us,
@@ -321,7 +334,7 @@ class Shadow:
             records=(self.answer.sync_records, answer.sync_records),
             bodies=(
                 (b64encode(self.answer_body).decode(), b64encode(body).decode())
-                if small
+                if body is not None
                 else None
             ),
             request_id=self.request_id.decode("latin-1"),

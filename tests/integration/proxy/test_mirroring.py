@@ -206,7 +206,7 @@ async def test_a_dead_or_slow_mirror_costs_no_client_anything() -> None:
         assert gateway.plane.mirror.dropped["queue_full"] >= 5
         gateway.plane.route(routing(0, 2))
         await until(lambda: not gateway.plane.mirror.queue and not gateway.plane.mirror.in_flight)
-        assert gateway.plane.mirror.queued_bytes == 0
+        assert gateway.plane.mirror.held_bytes == 0
 
 
 async def test_a_queue_is_bounded_in_bytes_too() -> None:
@@ -221,4 +221,25 @@ async def test_a_queue_is_bounded_in_bytes_too() -> None:
     ):
         for _ in range(3):
             await gateway.ask(SYNC, "POST", body=b"x" * 900)
-        assert gateway.plane.mirror.dropped == {"queue_bytes_full": 1}
+        mirror = gateway.plane.mirror
+        assert mirror.dropped == {"queue_bytes_full": 2}  # what is under way holds memory, too
+        assert (mirror.in_flight, len(mirror.queue), mirror.held_bytes) == (1, 0, 902)
+
+
+async def test_an_answer_too_large_to_keep_is_a_difference() -> None:
+    """It is an answer; what of it arrives before it is given up is bounded."""
+    found = []
+    async with (
+        RecordingUpstream(sync_answer("aa")) as old,
+        RecordingUpstream(sync_answer("aa", b"x" * 200_000)) as new,
+        data_plane(
+            unlimited(old.url, new.url, mirror_answer_bytes=100_000), routing(0, **MIRRORED)
+        ) as gateway,
+    ):
+        mirror = gateway.plane.mirror
+        mirror.on_difference = found.append
+        assert (await gateway.ask(SYNC, "POST", body=b"{}")).status == 200
+        await until(lambda: mirror.tally.differed)
+        assert [(each.statuses, each.bodies) for each in found] == [((200, 200), None)]
+        assert (mirror.held_bytes, mirror.tally.failed) == (0, 0)
+        assert gateway.runs == [("old", int(Outcome.OK))]
