@@ -9,10 +9,8 @@ requests one wins. Rows expire by age, and beyond the bound the oldest answers g
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Final
 
 FILE_NAME: Final = "idempotency.sqlite3"
 MAX_ROWS: Final = 100_000
@@ -35,8 +33,12 @@ create index if not exists keys_by_age on keys (claimed_s);
 class SqliteKeys:
     """See the module. Belongs to one thread, which opens the file with its first call."""
 
-    def __init__(self, path: Path, *, max_rows: int = MAX_ROWS, prune_every: int = 500) -> None:
-        self._path = path
+    threads = 1
+
+    def __init__(
+        self, path: Path | str, *, max_rows: int = MAX_ROWS, prune_every: int = 500
+    ) -> None:
+        self._path = Path(path)
         self._max_rows = max_rows
         self._prune_every = prune_every
         self._database: sqlite3.Connection | None = None

@@ -44,7 +44,15 @@ _REPLAYED: Final = b"Idempotency-Replayed: true\r\n"
 
 
 class KeyStore(Protocol):
-    """Where keys are kept. Calls block and come from one thread; any exception is unreachable."""
+    """Where keys are kept. Calls block and come from `threads` threads at most.
+
+    Any exception means that the store cannot be reached.
+    """
+
+    @property
+    def threads(self) -> int:
+        """How many calls it takes at once."""
+        ...
 
     def claim(
         self, scope: bytes, fingerprint: bytes, *, side: str, now_s: int, lease_s: int, ttl_s: int
@@ -67,7 +75,7 @@ class KeyedWrites:
     def __init__(self, plane: Plane, store: KeyStore) -> None:
         self.plane = plane
         self.store = store
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="keys")
+        self.thread = ThreadPoolExecutor(store.threads, thread_name_prefix="keys")
         self.ttl_s = plane.settings.idempotency_ttl_s
         # A claim outlives the longest request; whoever still holds it then has died.
         self.lease_s = plane.settings.sync_timeout_ms // 1000 + 30

@@ -25,7 +25,6 @@ import signal
 import socket
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
@@ -155,9 +154,12 @@ def run_worker(settings: DataPlaneSettings, *, number: int, listen_fd: int, link
 
 
 def _key_store(named: str, path: str) -> KeyStore:
-    """Make the store that the composition root named; this process cannot know its class."""
+    """Make the store that the composition root named; this process cannot know its class.
+
+    `path` is a file or a server's URL, as that class takes it.
+    """
     module, _, name = named.partition(":")
-    made: KeyStore = getattr(importlib.import_module(module), name)(Path(path))
+    made: KeyStore = getattr(importlib.import_module(module), name)(path)
     return made
 
 

@@ -2,15 +2,14 @@
 The name of every key and channel, in one place.
 
 All that one script touches at once carries the same hash tag, so that a cluster keeps it on one
-node. Idempotency keys are each on their own and carry their own tag, so that a cluster spreads
-them.
+node. Idempotency keys, of which there are many, are spread over groups with a tag each.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from gateway.errors import Fault, SettingsError
 
@@ -58,6 +57,10 @@ class Keys:
             object.__setattr__(self, name, tag + name)
         object.__setattr__(self, "shares", (tag + "shares:even", tag + "shares:odd"))
 
-    def idempotency(self, scope: bytes) -> str:
-        """Name one keyed write; `scope` is a digest."""
-        return f"{self.prefix}:idempotency:{{{scope.hex()}}}"
+    SHARDS: ClassVar[int] = 16
+    """Idempotency keys lie in so many groups, which a cluster spreads."""
+
+    def idempotency(self, scope: bytes) -> tuple[str, str, str]:
+        """Name one keyed write, and the index and the sizes of its shard; `scope` is a digest."""
+        group = f"{{{self.prefix}:{scope[0] % self.SHARDS}}}:idempotency"
+        return f"{group}:{scope.hex()}", f"{group}:index", f"{group}:sizes"
