@@ -39,6 +39,9 @@ _HELP: Final = {
     "syncgate_evidence_ratio": "Evidence against the new system by rule; 1 fires.",
     "syncgate_gate": "1 for what a gate of the phase says.",
     "syncgate_measurement": "Newest figure from outside the traffic.",
+    "syncgate_alert_deliveries_waiting": "Alert messages of a channel that have not arrived yet.",
+    "syncgate_alert_deliveries_total": "Tries to send an alert message, by what came of them; a "
+    "dead one was given up.",
     "syncgate_measurement_age_seconds": "How old that figure is.",
     "syncgate_window_error_ratio": "Share of errors over the last minute.",
     "syncgate_window_requests": "Requests over the last minute.",

@@ -110,7 +110,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         measurements=Measurements(),
         carry_out=actions.carry_out,
         notify=lambda notice: alerts.tell(notice),  # noqa: PLW0108 - made below
-        render=prometheus.render,
+        render=lambda cells: prometheus.render({**cells, **alerts.deliveries.cells()}),
         read_policy=lambda: read_policy(settings.policy_path),
         fresh_salt=lambda: secrets.token_hex(_SALT_BYTES),
         proving=proving,

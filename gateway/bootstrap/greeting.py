@@ -37,7 +37,11 @@ def ready_block(gateway: Gateway) -> str:
         f"  policy   {plan.name} ({settings.policy_path})",
         f"  store    {settings.state_dir.resolve()}",
         f"  workers  {len(view.workers)}",
+        f"  alerts   {', '.join(gateway.alerts.channels.ready) or 'none'}",
     ]
+    if unset := gateway.alerts.channels.unset:
+        names = ", ".join(unset)
+        lines.append(f"  note     alerts by {names} go nowhere: `syncgate doctor` says what to set")
     if settings.redis_url is not None:
         lines.append("  note     REDIS_URL is not used: this gateway stands alone")
     if not settings.admin_tokens:

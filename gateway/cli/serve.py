@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def serve() -> None:
     """Run until told to stop."""
     settings, plan, mistakes = read()
-    if settings is None or plan is None:
+    if settings is not None:
+        mistakes += alert_mistakes(settings)
+    if settings is None or plan is None or mistakes:
         sys.stderr.write("\n".join(mistakes) + "\n")
         raise typer.Exit(Exit.USAGE)
     from gateway.bootstrap import serve as run  # noqa: PLC0415 - only once all is well
@@ -48,3 +50,28 @@ def read() -> tuple[Settings | None, Plan | None, list[str]]:
     except SyncgateError as error:
         mistakes.append(str(error))
     return settings, plan, mistakes
+
+
+def alert_mistakes(settings: Settings) -> list[str]:
+    """Read everything about alerts; a mistake in one file does not hide those in another."""
+    from gateway.adapters.clock import SystemClock  # noqa: PLC0415 - as above
+    from gateway.bootstrap.channels import build_channels  # noqa: PLC0415 - as above
+    from gateway.bootstrap.files import read_alerts, read_messages  # noqa: PLC0415 - as above
+    from gateway.settings import load_secrets  # noqa: PLC0415 - as above
+
+    try:
+        alerts = read_alerts(settings.policy_path)
+    except SyncgateError as error:
+        return [str(error)]
+    mistakes: list[str] = []
+    for read_more in (
+        lambda: build_channels(
+            alerts.channels, settings, secrets=load_secrets(), clock=SystemClock()
+        ),
+        lambda: read_messages(settings.policy_path, alerts),
+    ):
+        try:
+            read_more()
+        except SyncgateError as error:
+            mistakes.append(str(error))
+    return mistakes
