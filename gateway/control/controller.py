@@ -6,27 +6,34 @@ through one lock, so that two decisions never cross. A turn is: ask the engine (
 outcome, make it true (publish the routing), and then start what takes time (stop a sync, tell
 people) without waiting for it. Errors of the canary are put to the engine when they are heard of;
 as soon as its evidence is complete it looks, without waiting for the tick.
+
+In a fleet (`control/fleet`) every controller has the same picture and the newest state; the one
+that holds the lease draws conclusions, the others only watch. People's orders are taken by any of
+them, on the newest state: who was overtaken looks at it and tries once more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gateway import link
 from gateway.control import records
 from gateway.control.desk import Desk
+from gateway.control.fleet.fleet import Role
+from gateway.control.fleet.together import Together
 from gateway.control.follow import Followers
 from gateway.control.gauges import gauges
-from gateway.control.turns import Turns, standing
+from gateway.control.hearing import Hearing
+from gateway.control.journal import OVERTAKEN
+from gateway.control.senses import REPORTS_KEPT_US, Senses
+from gateway.control.turns import Turns
 from gateway.core import rollout
-from gateway.core.analysis import Inputs, Probe, UserReport
-from gateway.core.model import Outcome, Variant
-from gateway.errors import Fault, PolicyError, StoreUnavailableError
-from gateway.ports import SYSTEM_ACTOR, ControlView, Notice, Transition
+from gateway.core.model import Variant
+from gateway.errors import RefusedError, StateError
+from gateway.ports import SYSTEM_ACTOR, CommandKind, ControlView, Notice, Transition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -34,18 +41,17 @@ if TYPE_CHECKING:
 
     from gateway import ports
     from gateway.control.comparing import Comparing
+    from gateway.control.fleet.fleet import Fleet
     from gateway.control.journal import Journal
     from gateway.control.measurements import Measurements
     from gateway.control.proving import Proving
     from gateway.control.snapshots import Snapshots
-    from gateway.control.workers import WorkerChanged, WorkerPool
+    from gateway.control.workers import WorkerPool
+    from gateway.core.analysis import Inputs
     from gateway.ports import Actor, Clock, Command, Lease, ProbeResult, StateStore
 
 TICK_S: Final = 1.0
-ALARM_PAUSE_US: Final = 100_000
-"""While evidence stands, look at most this often between ticks."""
-_REPORTS_KEPT: Final = 10_000
-_REPORTS_KEPT_US: Final = 30 * 24 * 3600 * 1_000_000
+_OVERTAKEN: Final = "Another replica changed the rollout at the same moment."
 
 _log = structlog.get_logger("controller")
 
@@ -70,6 +76,7 @@ class Controller:
         fresh_salt: Callable[[], str],
         proving: Proving,
         comparing: Comparing,
+        fleet: Fleet | None = None,
     ) -> None:
         self._journal = journal
         self._lease = lease
@@ -84,11 +91,10 @@ class Controller:
         self._proving = proving
         proving.changed = self._mirror_changed
         self._comparing = comparing
-        self._order = asyncio.Lock()
         self._followers = Followers()
-        self._probes: dict[Variant, Probe] = {}
-        self._probe_results: dict[Variant, ProbeResult] = {}
-        self._reports: deque[UserReport] = deque(maxlen=_REPORTS_KEPT)
+        self._senses = Senses(
+            snapshots=snapshots, measurements=measurements, mirror_off=self._mirror_off
+        )
         self._draining = False
         self._store_was_writable = True
         self._turns = Turns(
@@ -99,6 +105,20 @@ class Controller:
             publish=self._publish,
             carry_out=carry_out,
         )
+        self._fleet = fleet
+        self._order = asyncio.Lock()
+        self.together = self._joined(fleet) if fleet is not None else None
+        """What joins this replica with its fleet, if it is in one."""
+        self._hearing = Hearing(
+            order=self._order,
+            turns=self._turns,
+            senses=self._senses,
+            clock=clock,
+            comparing=comparing,
+            look=self._look,
+            together=self.together,
+        )
+        self.heard, self.worker_changed = self._hearing.heard, self._hearing.worker_changed
         self.note_change = self._turns.note_change
         """For those beside the rollout whose changes are audited, too."""
         self._desk = Desk(comparing, self.note_change)
@@ -127,32 +147,52 @@ class Controller:
             gates=engine.readiness(judgement, now_us) if judgement else (),
             inputs=self._turns.inputs,
             watch=engine.watch if judgement else None,
-            systems=tuple(
-                self._snapshots.system(variant, self._probe_results.get(variant))
-                for variant in Variant
-            ),
+            systems=tuple(self._senses.system(variant) for variant in Variant),
             workers=self._workers.view(),
             events=self._followers.recent(),
             store_writable=self._journal.writable,
             mirror=self._proving.view(rollout.route(engine.state, engine.plan)),
+            fleet=self.together.view() if self.together is not None else None,
         )
 
     async def perform(self, command: Command, *, by: Actor, reason: str) -> ControlView:
         """Do as asked, durably; RefusedError (with gates) if the rules say no."""
         # A caller that goes away must not leave a step half taken.
         await asyncio.shield(asyncio.create_task(self._perform(command, by=by, reason=reason)))
-        return self.view()
+        view = self.view()
+        if self.together is None or command.kind is not CommandKind.EMERGENCY_STOP:
+            return view
+        said = await self.together.confirmations(view.state.version)
+        return replace(self.view(), confirmations=said)
 
     async def _perform(self, command: Command, *, by: Actor, reason: str) -> None:
         async with self._order:
-            inputs = self._gather()
-            engine = self._turns.engine
-            event = records.order(command, by=by, reason=reason, fresh_salt=self._fresh_salt)
-            await self._turns.take(engine.order(event, inputs), inputs, event=event, by=by)
+            try:
+                await self._obey(command, by=by, reason=reason)
+            except OVERTAKEN as error:
+                if self.together is None:
+                    raise
+                try:
+                    await self.together.agree_now()
+                    await self._obey(command, by=by, reason=reason)
+                except OVERTAKEN:
+                    raise RefusedError(
+                        _OVERTAKEN, todo="Look at it and give the order again.", code="overtaken"
+                    ) from error
+
+    async def _obey(self, command: Command, *, by: Actor, reason: str) -> None:
+        inputs = self._gather()
+        engine = self._turns.engine
+        event = records.order(command, by=by, reason=reason, fresh_salt=self._fresh_salt)
+        await self._turns.take(engine.order(event, inputs), inputs, event=event, by=by)
 
     async def measure(self, measurement: ports.MeasurementDraft) -> None:
         """Take in a figure from outside; InvalidRequestError if it cannot be one."""
-        taken = self._measurements.take(measurement, now_us=self._clock.now_us())
+        now_us = self._clock.now_us()
+        taken = self._measurements.take(measurement, now_us=now_us)
+        if self._fleet is not None:
+            self._fleet.outbox.figure(measurement, now_us)
+            self._fleet.due.set()
         async with self._order:
             await self._turns.note(Transition(0, measurements=(measurement,)))
             if taken.metric.only_when_it_happens:
@@ -161,7 +201,8 @@ class Controller:
     async def measured(self, measurements: Sequence[ports.MeasurementDraft]) -> None:
         """Take in what a poll found, and keep it."""
         self.sampled(measurements)
-        await self._turns.note(Transition(0, measurements=tuple(measurements)))
+        if self._role is Role.DECIDES:  # every replica polls; on record it stands once
+            await self._turns.note(Transition(0, measurements=tuple(measurements)))
 
     def sampled(self, measurements: Sequence[ports.MeasurementDraft]) -> None:
         """Take in what is sampled so often that only the newest counts."""
@@ -183,7 +224,10 @@ class Controller:
     async def report(self, report: ports.UserReport) -> None:
         """Take in a user report."""
         async with self._order:
-            self._reports.append(records.user_report(report))
+            self._senses.reported((report,))
+            if self._fleet is not None:
+                self._fleet.outbox.report(report, self._clock.now_us())
+                self._fleet.due.set()
             await self._turns.note(
                 Transition(
                     0,
@@ -206,7 +250,7 @@ class Controller:
         plan = await asyncio.to_thread(self._read_policy)
         async with self._order:
             before = self._turns.engine.plan
-            _must_fit(plan, before, self._turns.engine.state)
+            records.must_fit(plan, before, self._turns.engine.state)
             self._turns.engine = rollout.with_plan(self._turns.engine, plan)
             await self._turns.note_change(
                 "policy.reload", by=by, reason=reason, text=f"Policy {plan.name} is in force."
@@ -243,88 +287,28 @@ class Controller:
 
     async def restore(self) -> None:
         """Take up what was stored before a restart, and route by it."""
+        try:
+            await self._remember()
+        except StateError as error:
+            if self._fleet is None:
+                raise
+            _log.warning("not_restored", reason=error.message)
+        await self._comparing.restore()
+        self._turns.publish()
+
+    async def _remember(self) -> None:
         now_us = self._clock.now_us()
         self._measurements.restore(
             await self.store.measurements(since_us=now_us - 24 * 3600 * 1_000_000), now_us=now_us
         )
-        self._reports.extend(
-            records.user_report(report)
-            for report in await self.store.reports(since_us=now_us - _REPORTS_KEPT_US)
-        )
+        self._senses.reported(await self.store.reports(since_us=now_us - REPORTS_KEPT_US))
         self._followers.remember(await self.store.latest_events(limit=50))
-        await self._comparing.restore()
-        self._turns.publish()
-
-    async def heard(self, message: link.Message) -> None:
-        """Take in what a worker said."""
-        match message:
-            case link.Report():
-                self._snapshots.report(message, self._clock.now_us())
-            case link.Outcomes():
-                await self._outcomes(message, self._clock.now_us())
-            case link.BreakerChanged():
-                await self._breaker_changed(message)
-            case link.ShadowDiffered():
-                self._comparing.differed(message)
-
-    async def _outcomes(self, message: link.Outcomes, now_us: int) -> None:
-        async with self._order:
-            self._turns.engine = self._turns.engine.observe(
-                ((Variant(name), Outcome(outcome), count) for name, outcome, count in message.runs),
-                now_us,
-            )
-            if not self._turns.engine.alarmed:
-                return
-            fresh = standing(self._turns.engine) != self._turns.fired
-            if fresh or now_us - self._turns.looked_us >= ALARM_PAUSE_US:
-                await self._look()
-
-    async def _breaker_changed(self, message: link.BreakerChanged) -> None:
-        variant = Variant(message.variant)
-        self._snapshots.breaker(message.worker, variant, message.state)
-        async with self._order:
-            await self._turns.note_event(
-                "breaker.changed",
-                f"Worker {message.worker}'s circuit breaker for {variant.value} is "
-                f"{message.state}.",
-                variant=variant.value,
-                state=message.state,
-                worker=message.worker,
-            )
-            await self._look()
-
-    async def worker_changed(self, change: WorkerChanged) -> None:
-        """Take note of a worker that came, left or died."""
-        if change.state == "ready":
-            self._snapshots.worker_joined(change.worker, self._clock.now_us())
-        else:
-            self._snapshots.worker_gone(change.worker)
-        if change.unexpected:
-            await self._turns.note_event(
-                "worker.died",
-                f"Worker {change.worker} died ({change.detail}); it is being replaced.",
-                worker=change.worker,
-            )
 
     async def probed(self, result: ProbeResult) -> None:
         """Take in one answer of a system's `/health`; a change of it is looked at at once."""
-        before = self._probes.get(result.variant)
-        failures = 0 if result.healthy else (before.failures if before else 0) + 1
-        since_us = None if result.healthy or before is None else before.failing_since_us
-        if not result.healthy and since_us is None:
-            since_us = result.at_us - result.elapsed_us
-        self._probe_results[result.variant] = result
-        self._probes[result.variant] = Probe(
-            variant=result.variant,
-            ok=result.healthy,
-            at_us=result.at_us,
-            failures=failures,
-            detail=result.reason,
-            failing_since_us=since_us,
-        )
+        failures, came_back = self._senses.probed(result)
         if self._proving.probed(result):
             await self._mirror_changed("mirror.unproven", self._proving.doubt)
-        came_back = result.healthy and before is not None and not before.ok
         if failures == self._turns.engine.plan.fairness.probe_failures or came_back:
             async with self._order:
                 await self._look()
@@ -337,11 +321,31 @@ class Controller:
         if self._proving.counted(totals):
             await self._mirror_changed("mirror.unproven", self._proving.doubt)
         async with self._order:
-            if not self._journal.writable:
+            if self.together is not None:
+                await self.together.age()
+            elif not self._journal.writable:
                 self._followers.tell(await self._journal.catch_up())
             self._tell_of_the_store()
-            if self._lease.held:
-                await self._look()
+            await self._look()
+
+    # --- the fleet ---------------------------------------------------------------------------
+
+    def _joined(self, fleet: Fleet) -> Together:
+        return Together(
+            fleet,
+            order=self._order,
+            turns=self._turns,
+            journal=self._journal,
+            senses=self._senses,
+            followers=self._followers,
+            workers=self._workers,
+            clock=self._clock,
+            if_alarmed=lambda: self._hearing.if_alarmed(),  # noqa: PLW0108 - it is made after us
+        )
+
+    @property
+    def _role(self) -> Role:
+        return Role.DECIDES if self._fleet is None else self._fleet.role
 
     def _tell_of_the_store(self) -> None:
         """Page when the store stops taking records, and say when it takes them again."""
@@ -377,27 +381,32 @@ class Controller:
     # --- looking ----------------------------------------------------------------------------
 
     def _gather(self) -> Inputs:
-        now_us = self._clock.now_us()
-        while self._reports and self._reports[0].at_us < now_us - _REPORTS_KEPT_US:
-            self._reports.popleft()
-        return Inputs(
-            now_us=now_us,
-            readings=self._snapshots.readings(self._turns.engine.plan.windows_s()),
-            measurements=self._measurements.newest(),
-            probes=tuple(self._probes.values()),
-            breakers=self._snapshots.breakers(),
-            reports=tuple(self._reports),
-            mirror_off=self._mirror_off(),
+        now_us, windows_s = self._clock.now_us(), self._turns.engine.plan.windows_s()
+        if self._fleet is None:
+            return self._senses.gather(now_us, windows_s)
+        return self._senses.gather(
+            now_us,
+            windows_s,
+            measurements=self._fleet.figures(self._measurements.newest()),
+            unknown=self._fleet.unknown(),
         )
 
     async def _look(self) -> None:
         """Let the engine judge; a step up that cannot be stored is not taken."""
+        role, token = self._role, self._fleet.token if self._fleet else 0
         inputs = self._gather()
+        turn = self._turns.engine.look(inputs)
+        back = isinstance(turn.answer, rollout.Step) and turn.answer.state.status is _BACK
+        if role is Role.FOLLOWS or (role is Role.ALONE and not back):
+            self._turns.watched(turn, inputs)
+            return
         try:
-            await self._turns.take(
-                self._turns.engine.look(inputs), inputs, event=None, by=SYSTEM_ACTOR
-            )
-        except StoreUnavailableError as error:
+            await self._turns.take(turn, inputs, event=None, by=SYSTEM_ACTOR, token=token)
+        except OVERTAKEN as error:
+            _log.info("overtaken", reason=error.message)
+            if self._fleet is not None:
+                self._fleet.behind.set()
+        except StateError as error:
             _log.error("step_not_taken", reason=str(error))
 
     def _publish(self, route: rollout.Route) -> None:
@@ -405,16 +414,4 @@ class Controller:
         self._workers.publish(records.routing(permitted, control_rate, draining=self._draining))
 
 
-def _must_fit(plan: rollout.Plan, before: rollout.Plan, state: rollout.State) -> None:
-    """Refuse a policy in which the phase that is on stands elsewhere, or not at all."""
-    if state.phase is None:
-        return
-    running = before.phases[state.phase].id
-    if state.phase < len(plan.phases) and plan.phases[state.phase].id == running:
-        return
-    fault = Fault(
-        f"phase {state.phase + 1}", "is another one than the phase that is on", f"id {running!r}"
-    )
-    raise PolicyError(
-        "Policy", (fault,), todo="Keep the phases up to the running one, or roll back first."
-    )
+_BACK: Final = rollout.Status.ROLLED_BACK

@@ -23,10 +23,13 @@ class Followers:
         self._recent: deque[Event] = deque(maxlen=_RECENT)
         self._queues: set[asyncio.Queue[Event | None]] = set()
         self._ended = False
+        self.newest = 0
+        """The highest number that was passed on."""
 
     def remember(self, events: Iterable[Event]) -> None:
         """Take up what happened before a restart."""
         self._recent.extend(events)
+        self.newest = max((self.newest, *(event.seq for event in self._recent)))
 
     def recent(self) -> tuple[Event, ...]:
         """Give the last events, newest last."""
@@ -35,6 +38,7 @@ class Followers:
     def tell(self, events: Iterable[Event]) -> None:
         """Pass events on; never waits."""
         for event in events:
+            self.newest = max(self.newest, event.seq)
             self._recent.append(event)
             self._pass_on(event)
 

@@ -17,7 +17,13 @@ from gateway.core import rollout
 from gateway.core.analysis import UserReport, inputs_to_json
 from gateway.core.analysis import watch as watches
 from gateway.core.model import WEIGHT_ALL, Weight
-from gateway.errors import Fault, InvalidRequestError, RefusedError, StateUnreadableError
+from gateway.errors import (
+    Fault,
+    InvalidRequestError,
+    PolicyError,
+    RefusedError,
+    StateUnreadableError,
+)
 from gateway.link import Routing
 from gateway.ports import (
     SYSTEM_ACTOR,
@@ -58,6 +64,21 @@ def stored_state(stored: StoredState, plan: rollout.Plan) -> rollout.State:
             todo="Start with the policy and the version of syncgate that wrote it, or move the "
             "state directory away to start idle with all traffic on the old service.",
         ) from error
+
+
+def must_fit(plan: rollout.Plan, before: rollout.Plan, state: rollout.State) -> None:
+    """Refuse a policy in which the phase that is on stands elsewhere, or not at all."""
+    if state.phase is None:
+        return
+    running = before.phases[state.phase].id
+    if state.phase < len(plan.phases) and plan.phases[state.phase].id == running:
+        return
+    fault = Fault(
+        f"phase {state.phase + 1}", "is another one than the phase that is on", f"id {running!r}"
+    )
+    raise PolicyError(
+        "Policy", (fault,), todo="Keep the phases up to the running one, or roll back first."
+    )
 
 
 # --- orders ------------------------------------------------------------------------------------
