@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def data_plane(settings: Settings) -> DataPlaneSettings:
     """Give a worker what it needs to know, and no more."""
     today = datetime.now(UTC).date()
+    store, where = _key_store(settings)
     return DataPlaneSettings(
         old_url=settings.old_url,
         new_url=settings.new_url,
@@ -41,8 +42,18 @@ def data_plane(settings: Settings) -> DataPlaneSettings:
         access_log_every=settings.access_log_every,
         tls_certificate=str(settings.tls_certificate) if settings.tls_certificate else None,
         tls_key=str(settings.tls_key) if settings.tls_key else None,
-        key_store="gateway.adapters.idempotency:SqliteKeys",
-        key_store_path=str(settings.state_dir.resolve() / "idempotency.sqlite3"),
+        key_store=store,
+        key_store_path=where,
+    )
+
+
+def _key_store(settings: Settings) -> tuple[str, str]:
+    """Name the store of idempotency keys: a fleet's is where its state is."""
+    if settings.redis_url is not None:
+        url = settings.redis_url.get_secret_value()
+        return "gateway.adapters.redis_store.idempotency:RedisKeys", url
+    return "gateway.adapters.idempotency:SqliteKeys", str(
+        settings.state_dir.resolve() / "idempotency.sqlite3"
     )
 
 
