@@ -204,8 +204,8 @@ def table(rules: tuple[Rule, ...]) -> str:
     lines = [
         "Evidence rules, exact from the Markov chain of the score: mean requests between alarms",
         "at p0, half way, just below T; median requests to notice p1, and Lorden's bound on them.",
-        "Then the sign of the mean step 1e-9 below T, at T and above, in fractions; and, by the real",
-        f"core in {SEEDS} x {REQUESTS:,} requests at 0.9 T, alarms and those with no run above T.",
+        "Then the sign of the mean step 1e-9 below T, at T and above (fractions); by the real core",
+        f"in {SEEDS} x {REQUESTS:,} requests at 0.9 T, alarms and those with no run above T.",
         line(name for name, _ in COLUMNS),
     ]
     for rule in rules:
