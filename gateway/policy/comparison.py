@@ -53,7 +53,7 @@ class KeepTable(Table):
 
     differences_per_listing: Annotated[Count, Field(le=10_000)] = 100
     """More than these are cut off, and a listing that was cut off never agrees."""
-    examples_per_field: Annotated[Count, Field(le=1_000)] = 20
+    examples_per_field: Annotated[Count, Field(le=10_000)] = 20
     """Examples kept per field, kind and cause: a fair sample of all."""
     fields: Annotated[Count, Field(le=100_000)] = 500
     """Fields, kinds and causes that have examples."""

@@ -41,9 +41,9 @@ class System:
         """Give an order to the rollout; the answer is its new state."""
         return self.post(f"/rollout/{action}", **body)
 
-    def post(self, path: str, **body: object) -> dict[str, Any]:
+    def post(self, where: str, /, **body: object) -> dict[str, Any]:
         """Change something by the admin API; it must be obeyed."""
-        answer = self._admin("POST", path, {"reason": "a test", **body})
+        answer = self._admin("POST", where, {"reason": "a test", **body})
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -83,6 +83,11 @@ class System:
         until(lambda: self.read("/rollout")["mirror"]["on"])
         until(lambda: self.read("/comparisons")["listings"] == 0)
         until(self._shadowed)
+
+    def count_anew(self) -> None:
+        """Close all differences, and wait until what comes is counted."""
+        self.post("/comparisons/fixes", path="**")
+        time.sleep(2.2)
 
     def _shadowed(self) -> bool:
         """Send one sync, and see whether it was mirrored."""
