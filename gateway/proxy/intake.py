@@ -63,9 +63,9 @@ class Intake(asyncio.Protocol):
     """See the module; `ClientConnection` is the other half."""
 
     __slots__ = (
-        "ahead", "begun", "body_bytes", "deadline_us", "exchange", "first", "head", "headers",
+        "ahead", "begun", "body_bytes", "deadline_us", "exchange", "head", "headers",
         "need", "opening", "parser", "parts", "phase", "plane", "raw_bytes", "refusal", "spare",
-        "target", "transport",
+        "target", "trail", "transport",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
@@ -86,7 +86,7 @@ class Intake(asyncio.Protocol):
         self.body_bytes = 0
         self.raw_bytes = 0
         self.opening = b""
-        self.first = True
+        self.trail = b""
         self.begun = False
 
     def serve(self, head: Head, body: Body) -> None:
@@ -157,20 +157,15 @@ class Intake(asyncio.Protocol):
     # --- the long way: llhttp and guard read ---
 
     def _parse(self, data: bytes) -> None:  # noqa: C901 - the order of these steps is the point
-        if self.parser is None:
+        alone = self.parser is None
+        if alone:
             self.parser = self.spare or httptools.HttpRequestParser(self)
             self.spare = None
-            self.raw_bytes = 0
-            self.opening = b""
-            self.first = True
         if self.phase is IDLE:
             self.await_head()
-        self.raw_bytes += len(data)
-        if len(self.opening) < _OPENING_BYTES:
-            self.opening += data[:_OPENING_BYTES]
         waiting = len(self.ahead)
         try:
-            self.parser.feed_data(data)
+            self._feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.begun = False
             if self.refusal is None:
@@ -178,22 +173,53 @@ class Intake(asyncio.Protocol):
             if len(self.ahead) > waiting and not self.ahead[-1][0].keep_alive:
                 self.ahead.pop()  # bytes after its own last word: neither is to be believed
         else:
-            self._measure()
-            if not self.begun:
-                if len(self.ahead) == waiting + 1:
+            if self.begun:
+                self._measure()
+            elif self.opening:
+                self._stray()
+            else:
+                if alone and len(self.ahead) == waiting + 1:
                     self._remember(data)
                 # Between two requests it is as good as new, and dearer to make than to keep.
                 self.spare, self.parser = self.parser, None
-            elif len(self.ahead) > waiting:
-                self.raw_bytes = len(data)
         if self.exchange is None and self.phase < WRITING:
             self.go_on()
+
+    def _feed(self, data: bytes) -> None:
+        """Give the parser one message at a time, so that what stands between two is seen."""
+        parser: httptools.HttpRequestParser = self.parser
+        at, size = 0, len(data)
+        while at < size:
+            end = self._piece_end(data, at)
+            piece = data[at:end]
+            self.raw_bytes += end - at
+            if self.head is None and len(self.opening) < _OPENING_BYTES:
+                self.opening += piece
+            at = end
+            parser.feed_data(piece)
+        if self.begun:
+            self.trail = (self.trail + data[-3:])[-3:]
+
+    def _piece_end(self, data: bytes, at: int) -> int:
+        """Find where the message may end: its counted bytes, or an empty line."""
+        head = self.head
+        if head is not None and head.length > 0:
+            return min(len(data), at + head.length - self.body_bytes)
+        if at == 0 and self.trail:  # the empty line may have begun in what came before
+            early = (self.trail + data[:3]).find(HEAD_END)
+            if early >= 0:
+                return early + 4 - len(self.trail)
+        end = data.find(HEAD_END, at) + 4
+        return end if end > 3 else len(data)  # noqa: PLR2004 - found
+
+    def _stray(self) -> None:
+        """Take empty lines before a request, which clients of old send, and nothing else."""
+        if self.opening.replace(b"\r\n", b"") not in {b"", b"\r"}:
+            self.refusal = Refusal(400, "A bare CR or LF stands before the request.")
 
     def _measure(self) -> None:
         """Bound what is read without becoming a request."""
         rules = self.plane.rules
-        if not self.begun:
-            return
         if self.head is None:
             if self.raw_bytes > (
                 rules.max_header_bytes + rules.max_target_bytes + _MEMO_HEAD_BYTES
@@ -209,25 +235,32 @@ class Intake(asyncio.Protocol):
     def _remember(self, data: bytes) -> None:
         """Let the next request with an equal head take the short way."""
         head = self.ahead[-1][0]
-        end = data.find(HEAD_END) + 4
         if (
-            4 <= end <= _MEMO_HEAD_BYTES  # noqa: PLR2004 - found
-            and head.request_id is None  # a head with an id of its own does not come twice
+            head.request_id is None  # a head with an id of its own does not come twice
             and head.traceparent is None
-            and len(data) == self.raw_bytes == end + max(head.length, 0)
             and head.length != CHUNKED
-            and not data.startswith(b"\r\n")
         ):
-            self.plane.remember_head(data[:end], head)
+            end = data.find(HEAD_END) + 4
+            if (
+                end <= _MEMO_HEAD_BYTES
+                and len(data) == end + max(head.length, 0)
+                and not data.startswith(b"\r\n")
+            ):
+                self.plane.remember_head(data[:end], head)
+
+    def _between(self) -> None:
+        """Forget the last message; what comes now belongs to the next."""
+        self.opening = self.trail = b""
+        self.raw_bytes = 0
+        self.head = None
+        self.headers = []
+        self.parts = []
 
     def on_message_begin(self) -> None:
         """Start a head."""
         self.begun = True
         self.target = b""
-        self.headers = []
-        self.parts = []
         self.body_bytes = 0
-        self.head = None
 
     def on_url(self, url: bytes) -> None:
         """Collect the target, which may come in pieces."""
@@ -245,7 +278,7 @@ class Intake(asyncio.Protocol):
             parser.get_method(), self.target, parser.get_http_version(), self.headers,
             self.plane.rules, upgrade=parser.should_upgrade(),
         )  # fmt: skip
-        if isinstance(head, Head) and self.first:
+        if isinstance(head, Head):
             head = _beyond_llhttp(self.opening) or head
         if isinstance(head, Refusal):
             self.refusal = head
@@ -284,10 +317,7 @@ class Intake(asyncio.Protocol):
             raise ValueError
         self.ahead.append((cast("Head", self.head), b"".join(self.parts)))
         self.begun = False
-        self.first = False
-        self.head = None
-        self.headers = []
-        self.parts = []
+        self._between()
 
 
 def _beyond_llhttp(opening: bytes) -> Refusal | None:
