@@ -23,6 +23,7 @@ _TEXT: Final = 2_900  # Slack takes 3,000 per text
 _FACT: Final = 300
 _MOST_FACTS: Final = 10
 _SIGNS: Final = {"critical": "🔴", "high": "🟠", "medium": "🟡", "low": "🔵"}
+_NEXT: Final = {"ja": "次の操作:", "en": "Next:"}
 _ACKNOWLEDGE: Final = {"ja": "対応を引き受ける", "en": "Acknowledge"}
 
 
@@ -53,7 +54,9 @@ def document(message: Rendered, *, channel: str = "") -> dict[str, Any]:
         blocks.append({"type": "section", "text": _mrkdwn(escaped(text, _TEXT))})
     if message.todo:
         command = one_line(message.todo, 1_000).replace("`", "'")
-        blocks.append({"type": "section", "text": _mrkdwn(f"```{escaped(command, _TEXT)}```")})
+        label = _NEXT[message.language.value]
+        shown = f"{label}\n```{escaped(command, _TEXT)}```"
+        blocks.append({"type": "section", "text": _mrkdwn(shown)})
     if message.link and (address := _address(message.link)):
         label = _ACKNOWLEDGE[message.language.value]
         blocks.append({"type": "section", "text": _mrkdwn(f"<{address}|{label}>")})

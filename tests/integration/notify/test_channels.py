@@ -66,7 +66,7 @@ async def test_slack_gets_blocks_a_link_and_the_stable_id(inbox: Inbox) -> None:
     text = said["blocks"][1]["text"]["text"]
     assert "5.2 %" in text
     assert "Weight to new: 10 %" in text
-    assert said["blocks"][2]["text"]["text"] == '```syncgate rollback --reason "errors"```'
+    assert said["blocks"][2]["text"]["text"] == 'Next:\n```syncgate rollback --reason "errors"```'
     address = LINK.replace("&", "&amp;")
     assert said["blocks"][3]["text"]["text"] == f"<{address}|Acknowledge>"
     assert message.id in said["blocks"][4]["elements"][0]["text"]
