@@ -38,7 +38,7 @@ _MIN_TOKEN_CHARACTERS: Final = 8
 _MIN_TOKEN_VARIETY: Final = 4
 _MIN_LINK_SECRET: Final = 32
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
-_HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
+_HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f.]*:[0-9a-f:.]+")
 _REPLICA_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _TOKEN_NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
@@ -265,6 +265,16 @@ class Settings(BaseSettings):
     alert_allow_private: bool = Field(False, alias="ALERT_ALLOW_PRIVATE")  # noqa: FBT003 - as above
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     log_file_path: Path | None = Field(None, alias="LOG_FILE_PATH")
+
+    @property
+    def fleet_url(self) -> str:
+        """Give `REDIS_URL` with the prefix of the keys in it; empty when it is not set."""
+        if self.redis_url is None:
+            return ""
+        url = self.redis_url.get_secret_value()
+        if self.redis_prefix is None:
+            return url
+        return f"{url}{'&' if '?' in url else '?'}prefix={self.redis_prefix}"
 
     @model_validator(mode="after")
     def _certificate_with_key(self) -> Settings:
