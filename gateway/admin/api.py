@@ -21,9 +21,10 @@ from starlette.routing import Route
 
 from gateway.admin import compared, openapi, problems, view
 from gateway.admin.auth import GuessBrake, Scope
+from gateway.admin.dashboard.links import LinkPages
 from gateway.admin.dashboard.site import Dashboard
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Call, Endpoint
-from gateway.admin.intake import Gatekeeper, Page, read_body, read_query
+from gateway.admin.intake import Gatekeeper, read_body, read_query
 from gateway.admin.operations import NotFoundError, Operations
 from gateway.admin.problems import NO_STORE, ProblemError
 from gateway.errors import SyncgateError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from gateway.admin.auth import Token
     from gateway.ports import Clock, Control, Event
+    from gateway.ports.alerts import AlertDesk, AlertLinks
 
 STREAMS_AT_ONCE: Final = 32
 REPLAYED_EVENTS: Final = 200
@@ -45,10 +47,16 @@ _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create_app(
-    control: Control, clock: Clock, *, tokens: Sequence[Token], version: str = "0"
+    control: Control,
+    clock: Clock,
+    *,
+    alerts: AlertDesk,
+    links: AlertLinks,
+    tokens: Sequence[Token],
+    version: str = "0",
 ) -> Starlette:
     """Build the admin app around a running control plane."""
-    operations = Operations(control, clock)
+    operations = Operations(control, clock, alerts)
     keeper = Gatekeeper(tokens, today=lambda: datetime.now(UTC).date(), brake=GuessBrake(monotonic))
     port = AdminPort(control, operations, keeper, version)
     routes = [
@@ -63,7 +71,8 @@ def create_app(
         Route("/healthz", port.healthz, methods=["GET"]),
         Route("/readyz", port.readyz, methods=["GET"]),
     ]
-    routes += Dashboard(operations.rollout, keeper, monotonic).routes()
+    routes += Dashboard(operations.rollout, alerts.view, keeper, monotonic).routes()
+    routes += LinkPages(alerts, links, clock).routes()
     return Starlette(
         routes=routes,
         exception_handlers={
@@ -83,7 +92,7 @@ def _answering(
 
     async def answer(request: Request) -> Response:
         caller = await keeper.admit(request, row.scope)
-        page = read_query(request, Page if row.paged else None)
+        page = read_query(request, row.asked)
         item = _number(request.path_params[row.item], row.item) if row.item else 0
         body = await read_body(request, shape) if shape else None
         result = await row.run(Call(operations, caller, body, page, item))

@@ -10,16 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
-from gateway.admin import compared, inputs, models
+from gateway.admin import alerted, compared, inputs, models
 from gateway.admin.auth import Caller, Scope
+from gateway.admin.intake import Page
 from gateway.ports import CommandKind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.admin.intake import Page
     from gateway.admin.operations import Operations
 
 PREFIX: Final = "/api/v1"
@@ -32,7 +32,8 @@ class Call:
     operations: Operations
     caller: Caller
     body: Any
-    page: Page
+    page: Any
+    """The query: a `Page`, or what the row says."""
     item: int
 
 
@@ -48,11 +49,18 @@ class Endpoint:
     run: Callable[[Call], Awaitable[models.Output]]
     body: Any = None
     paged: bool = False
+    query: type[BaseModel] | None = None
+    """What may be asked, where that is more than a page."""
     status: int = 200
     refuses: bool = False
     """Answers 409 when the rules say no."""
     item: str | None = None
     """Name of the number in the path; it answers 404 when there is no such thing."""
+
+    @property
+    def asked(self) -> type[BaseModel] | None:
+        """What the query may be."""
+        return self.query or (Page if self.paged else None)
 
     @property
     def shape(self) -> TypeAdapter[Any] | None:
@@ -100,7 +108,31 @@ async def _verify(call: Call) -> models.Output:
 
 
 async def _alerts(call: Call) -> models.Output:
-    return call.operations.alerts()
+    return await call.operations.alerts(call.page)
+
+
+async def _acknowledge(call: Call) -> models.Output:
+    return await call.operations.acknowledge(call.item, by=call.caller, reason=call.body.reason)
+
+
+async def _silence(call: Call) -> models.Output:
+    return await call.operations.silence(call.body, by=call.caller)
+
+
+async def _lift(call: Call) -> models.Output:
+    return await call.operations.lift(call.item, by=call.caller, reason=call.body.reason)
+
+
+async def _messages(call: Call) -> models.Output:
+    return await call.operations.messages(call.page)
+
+
+async def _resend(call: Call) -> models.Output:
+    return await call.operations.resend(call.body, by=call.caller)
+
+
+async def _reload(call: Call) -> models.Output:
+    return await call.operations.reload(by=call.caller, reason=call.body.reason)
 
 
 async def _comparisons(call: Call) -> models.Output:
@@ -210,7 +242,77 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         models.Verification,
         _verify,
     ),
-    Endpoint("GET", "/alerts", Scope.VIEWER, "What is wrong now", models.AlertList, _alerts),
+    Endpoint(
+        "GET",
+        "/alerts",
+        Scope.VIEWER,
+        "What is wrong now, worst first; what was lately; what is silenced",
+        alerted.AlertList,
+        _alerts,
+        query=alerted.AlertsAsked,
+    ),
+    Endpoint(
+        "POST",
+        "/alerts/{id}/ack",
+        Scope.OPERATOR,
+        "Answer for an alert: nobody else is called",
+        alerted.Alert,
+        _acknowledge,
+        body=inputs.Change,
+        refuses=True,
+        item="id",
+    ),
+    Endpoint(
+        "POST",
+        "/alerts/silences",
+        Scope.OPERATOR,
+        "Tell nothing of a rule for a while; what still stands at the end is told then",
+        alerted.Silence,
+        _silence,
+        body=alerted.SilenceIn,
+        refuses=True,
+        status=201,
+    ),
+    Endpoint(
+        "DELETE",
+        "/alerts/silences/{id}",
+        Scope.OPERATOR,
+        "End a silence now",
+        alerted.Silence,
+        _lift,
+        body=inputs.Change,
+        refuses=True,
+        item="id",
+    ),
+    Endpoint(
+        "GET",
+        "/alerts/messages",
+        Scope.VIEWER,
+        "What was sent to whom over what, and what could not be",
+        alerted.MessageList,
+        _messages,
+        query=alerted.MessagesAsked,
+    ),
+    Endpoint(
+        "POST",
+        "/alerts/messages/resend",
+        Scope.OPERATOR,
+        "Send a message that was given up after all",
+        alerted.MessageList,
+        _resend,
+        body=alerted.ResendIn,
+        refuses=True,
+    ),
+    Endpoint(
+        "POST",
+        "/policy/reload",
+        Scope.ADMIN,
+        "Read policy and alerts again; a file with a mistake leaves the old one in force",
+        models.Rollout,
+        _reload,
+        body=inputs.Change,
+        refuses=True,
+    ),
     Endpoint(
         "GET",
         "/comparisons",

@@ -187,7 +187,7 @@ async def _bounded_body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def read_query(request: Request, shape: type[Page] | None) -> Page:
+def read_query(request: Request, shape: type[BaseModel] | None) -> Any:
     """Read the query; what is not known is a mistake worth naming."""
     pairs = request.query_params.multi_items()
     names = [name for name, _ in pairs]
@@ -197,7 +197,7 @@ def read_query(request: Request, shape: type[Page] | None) -> Page:
     if unknown := next((name for name in names if name not in known), None):
         expected = f"one of {', '.join(known)}" if known else "no query"
         raise _invalid([{"field": f"query.{unknown}", "expected": expected}])
-    return validated(TypeAdapter(Page), dict(pairs), where="query")
+    return validated(TypeAdapter(shape or Page), dict(pairs), where="query")
 
 
 def validated(shape: TypeAdapter[Shape], value: Any, *, where: str) -> Shape:

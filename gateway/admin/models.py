@@ -242,22 +242,6 @@ class DecisionPage(Output):
     next: int | None
 
 
-class Alert(Output):
-    """A decision that waits or an incident that lasts: somebody must look at it."""
-
-    id: str
-    level: str
-    text: Sentence
-    raised_at: datetime
-    state: str
-
-
-class AlertList(Output):
-    """What is wrong now, worst first."""
-
-    items: list[Alert]
-
-
 class Accepted(Output):
     """A measurement or report was taken in."""
 

@@ -14,7 +14,6 @@ from pydantic import TypeAdapter
 from gateway.admin import models
 from gateway.admin.auth import Scope
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Endpoint
-from gateway.admin.intake import Page
 from gateway.admin.problems import MEDIA_TYPE
 
 _REF: Final = "#/components/schemas/{model}"
@@ -74,7 +73,7 @@ def _schemas() -> tuple[dict[str, Any], dict[Any, dict[str, Any]]]:
 def _operation(endpoint: Endpoint, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     responses = {
         str(endpoint.status): {
-            "description": "Taken in." if endpoint.status != 200 else "The answer.",  # noqa: PLR2004 - 200 OK
+            "description": "Taken in." if endpoint.status == 202 else "The answer.",  # noqa: PLR2004 - Accepted
             "content": {"application/json": {"schema": refs[endpoint.answer]}},
         }
     }
@@ -123,12 +122,16 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     if endpoint.item:
         schema = {"type": "integer", "minimum": 1, "maximum": 2**53}
         parameters.append({"name": endpoint.item, "in": "path", "required": True, "schema": schema})
-    if endpoint.paged:
-        for name, schema in Page.model_json_schema()["properties"].items():
+    if endpoint.asked is not None:
+        asked = endpoint.asked.model_json_schema()
+        for name, schema in asked["properties"].items():
             plain = {key: value for key, value in schema.items() if key != "title"}
             if "anyOf" in plain:  # an absent parameter is absent, not null
                 plain |= plain.pop("anyOf")[0]
                 plain.pop("default", None)
+            if "$ref" in plain:  # the one place where a shape of the query is needed
+                named = asked["$defs"][plain.pop("$ref").rpartition("/")[2]]
+                plain |= {key: value for key, value in named.items() if key in {"type", "enum"}}
             parameters.append({"name": name, "in": "query", "required": False, "schema": plain})
     return parameters
 

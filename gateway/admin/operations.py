@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.admin import compared, inputs, models, view
+from gateway.admin import alerted, compared, inputs, models, view
 from gateway.admin.auth import Caller, Scope
 from gateway.core.model import Variant
-from gateway.errors import ForbiddenError, InvalidRequestError, RefusedError
+from gateway.errors import ForbiddenError, InvalidRequestError, PolicyError, RefusedError
 from gateway.ports import (
     Actor,
     Command,
@@ -22,15 +22,18 @@ from gateway.ports import (
     ReportSeverity,
     UserReport,
 )
+from gateway.ports.alerts import DeliveryState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from gateway.ports import AuditEntry, Clock, Control
+    from gateway.ports.alerts import AlertDesk
 
 _FUTURE_SLACK_S: Final = 2.0
 _US: Final = 1_000_000
+MOST_ENDED: Final = 500
 
 
 class NotFoundError(LookupError):
@@ -40,9 +43,10 @@ class NotFoundError(LookupError):
 class Operations:
     """The use cases of the admin port."""
 
-    def __init__(self, control: Control, clock: Clock) -> None:
+    def __init__(self, control: Control, clock: Clock, desk: AlertDesk) -> None:
         self._control = control
         self._clock = clock
+        self._desk = desk
 
     def rollout(self) -> models.Rollout:
         """Show the present."""
@@ -144,23 +148,68 @@ class Operations:
 
     async def add_rule(self, wish: compared.RuleIn, *, by: Caller) -> compared.Comparisons:
         """Decide about the differences at a path; what is kept is scored again."""
-        actor = Actor(name=by.name, ip=by.ip or None, user_agent=by.user_agent or None)
+        actor = _actor(by)
         found = await self._control.comparison.decide(wish.rule(), by=actor)
         return compared.comparisons(found, self._control.view())
 
     async def put_right(self, wish: compared.FixIn, *, by: Caller) -> compared.Comparisons:
         """Close what differs at a path, and begin a new count."""
-        actor = Actor(name=by.name, ip=by.ip or None, user_agent=by.user_agent or None)
+        actor = _actor(by)
         desk = self._control.comparison
         found = await desk.put_right(wish.pattern(), by=actor, reason=wish.reason)
         return compared.comparisons(found, self._control.view())
 
-    def alerts(self) -> models.AlertList:
-        """List what is wrong now."""
-        return models.AlertList(items=view.alerts_of(self._control.view()))
+    async def alerts(self, asked: alerted.AlertsAsked) -> alerted.AlertList:
+        """List what is wrong now, and what was lately."""
+        since_us = self._clock.now_us() - asked.hours * 3_600 * _US
+        over = await self._desk.ended(since_us=since_us, limit=MOST_ENDED)
+        return alerted.alert_list(self._desk.view(), over, asked)
+
+    async def acknowledge(self, number: int, *, by: Caller, reason: str) -> alerted.Alert:
+        """Answer for an alert: nobody else is called."""
+        now = self._desk.view()
+        if number >= now.book.next_number and now.deciding:
+            listed = ", ".join(str(one.number) for one in now.book.open) or "none"
+            raise NotFoundError(f"There is no alert {number} (open now: {listed}).")
+        incident = await self._desk.acknowledge(number, by=_actor(by), reason=reason)
+        return alerted.one_alert(incident, self._desk.view())
+
+    async def silence(self, wish: alerted.SilenceIn, *, by: Caller) -> alerted.Silence:
+        """Tell nothing of a rule for a while."""
+        until_us = alerted.until_us(self._clock.now_us(), wish.minutes)
+        made = await self._desk.silence(
+            wish.rule, system=wish.system, until_us=until_us, by=_actor(by), reason=wish.reason
+        )
+        return alerted.one_silence(made)
+
+    async def lift(self, silence: int, *, by: Caller, reason: str) -> alerted.Silence:
+        """End a silence now."""
+        if silence not in {one.id for one in self._desk.view().book.silences}:
+            known = ", ".join(str(one.id) for one in self._desk.view().book.silences) or "none"
+            raise NotFoundError(f"There is no silence {silence} (now: {known}).")
+        return alerted.one_silence(await self._desk.lift(silence, by=_actor(by), reason=reason))
+
+    async def messages(self, asked: alerted.MessagesAsked) -> alerted.MessageList:
+        """List what was sent, newest first."""
+        state = None if asked.state is None else DeliveryState(asked.state)
+        found = await self._desk.deliveries(incident=asked.alert, state=state, limit=asked.limit)
+        return alerted.message_list(found)
+
+    async def resend(self, wish: alerted.ResendIn, *, by: Caller) -> alerted.MessageList:
+        """Send a message that was given up after all."""
+        await self._desk.revive(wish.id, by=_actor(by), reason=wish.reason)
+        return await self.messages(alerted.MessagesAsked())
+
+    async def reload(self, *, by: Caller, reason: str) -> models.Rollout:
+        """Read policy and alerts again; a mistake in either is a refusal that names it."""
+        try:
+            await self._desk.reload(by=_actor(by), reason=reason)
+            return view.rollout(await self._control.reload_policy(by=_actor(by), reason=reason))
+        except PolicyError as error:
+            raise RefusedError(str(error), code="policy", todo=error.todo.strip()) from error
 
     async def _perform(self, command: Command, *, by: Caller, reason: str) -> models.Rollout:
-        actor = Actor(name=by.name, ip=by.ip or None, user_agent=by.user_agent or None)
+        actor = _actor(by)
         return view.rollout(await self._control.perform(command, by=actor, reason=reason))
 
     def _at_us(self, at: datetime | None) -> int:
@@ -175,6 +224,10 @@ class Operations:
                 todo="Leave `at` out, or set the clock of the machine that measures.",
             )
         return now_us - max(0, round(age_s * _US))
+
+
+def _actor(caller: Caller) -> Actor:
+    return Actor(name=caller.name, ip=caller.ip or None, user_agent=caller.user_agent or None)
 
 
 def _next(numbers: Sequence[int], limit: int) -> int | None:

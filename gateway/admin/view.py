@@ -252,33 +252,3 @@ def evidence_bars(view: ports.ControlView) -> list[models.EvidenceBar]:
         )
     bars.sort(key=lambda bar: -Severity(bar.severity).rank)
     return bars
-
-
-def alerts_of(view: ports.ControlView) -> list[models.Alert]:
-    """Show what somebody must look at, worst first: open decisions, then lasting incidents."""
-    ranked: list[tuple[Severity, models.Alert]] = []
-    for decision in view.state.open_decisions:
-        sentence = decision.note.sentence
-        alert = models.Alert(
-            id=f"decision-{decision.id}",
-            level=decision.severity.value,
-            text=models.Sentence(en=sentence.en, ja=sentence.ja),
-            raised_at=instant(decision.opened_at_us),
-            state="raised",
-        )
-        ranked.append((decision.severity, alert))
-    told = {decision.key for decision in view.state.open_decisions}
-    for incident in view.state.incidents:
-        if incident.key in told:
-            continue
-        sentence = incident.note.sentence
-        alert = models.Alert(
-            id=f"incident-{incident.key}",
-            level=incident.severity.value,
-            text=models.Sentence(en=sentence.en, ja=sentence.ja),
-            raised_at=instant(incident.since_us),
-            state="raised",
-        )
-        ranked.append((incident.severity, alert))
-    ranked.sort(key=lambda pair: -pair[0].rank)
-    return [alert for _, alert in ranked]

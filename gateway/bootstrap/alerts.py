@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.adapters.alert_store import SqliteAlertStore
+from gateway.adapters.links import Links
 from gateway.bootstrap.channels import build_channels
 from gateway.bootstrap.files import read_alerts, read_messages
 from gateway.control.alert_desk import AlertsDesk
 from gateway.control.alerting import Alerting
 from gateway.control.deliveries import Deliveries
-from gateway.control.links import Links
 from gateway.errors import StateUnreadableError
 from gateway.ports.alerts import AlertSettings
 from gateway.settings import load_secrets

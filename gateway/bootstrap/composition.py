@@ -129,7 +129,14 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     except BaseException:
         await store.close()
         raise
-    app = create_app(controller, clock, tokens=settings.admin_tokens, version=_version())
+    app = create_app(
+        controller,
+        clock,
+        alerts=alerts.desk,
+        links=alerts.links,
+        tokens=settings.admin_tokens,
+        version=_version(),
+    )
     server = _admin_server(app)
     return Gateway(
         settings=settings,

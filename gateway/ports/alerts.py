@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.core.alerts import Stage
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlertDesk",
+    "AlertLinks",
     "AlertSettings",
     "AlertStore",
     "AlertsView",
@@ -39,6 +40,7 @@ __all__ = [
     "Ended",
     "Figures",
     "Language",
+    "LinkState",
     "Messages",
     "Rendered",
     "Severity",
@@ -327,6 +329,22 @@ class AlertsView:
     """All of it is in the store."""
     deciding: bool
     """This process decides; otherwise another one of the fleet does."""
+
+
+class LinkState(Enum):
+    """What a signed link is worth."""
+
+    GOOD = "good"
+    EXPIRED = "expired"
+    WRONG = "wrong"
+
+
+class AlertLinks(Protocol):
+    """Checks the links that messages carry."""
+
+    def check(self, uid: str, until: str, signature: str, *, now_us: int) -> LinkState:
+        """Say what the parts of a link are worth; each may be anything."""
+        ...
 
 
 class AlertDesk(Protocol):

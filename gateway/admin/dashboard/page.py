@@ -11,11 +11,13 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from gateway.admin.dashboard import words as figures
+from gateway.admin.dashboard.alerts import alerts_section
 from gateway.admin.models import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gateway.admin.alerted import Alert
     from gateway.admin.dashboard.words import Words
     from gateway.admin.models import Decision, EvidenceBar, Gate, Rollout, SystemFigures
 
@@ -23,9 +25,10 @@ _BY_HAND = {Status.RUNNING, Status.PAUSED}
 _MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
 
 
-def page(state: Rollout, say: Words, *, signed_in: bool) -> str:
+def page(state: Rollout, say: Words, *, alerts: list[Alert], signed_in: bool) -> str:
     """Build the whole page."""
     other = "en" if say.language == "ja" else "ja"
+    shown = fragment(state, say, alerts=alerts)
     leave = (
         f'<form method="post" action="/logout"><button>{_e(say("sign_out"))}</button></form>'
         if signed_in
@@ -41,7 +44,7 @@ def page(state: Rollout, say: Words, *, signed_in: bool) -> str:
         body=(
             f'<header><h1>syncgate</h1><nav><a href="/?lang={other}">{_e(say("other"))}</a> {leave}'
             f'</nav></header><main><p class="notice" id="notice" role="status" hidden '
-            f'data-text="{_e(say("gone"))}"></p><div id="state">{fragment(state, say)}</div></main>'
+            f'data-text="{_e(say("gone"))}"></p><div id="state">{shown}</div></main>'
         ),
     )
 
@@ -62,11 +65,12 @@ def login(say: Words, *, wrong: bool) -> str:
     )
 
 
-def fragment(state: Rollout, say: Words) -> str:
+def fragment(state: Rollout, say: Words, *, alerts: list[Alert]) -> str:
     """Build what changes: the state."""
     return "".join(
         (
             _top(state, say),
+            alerts_section(alerts, say),
             _decisions(state.decisions, say),
             _systems(state.systems, say),
             _gates(state.gates, say),

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.admin.alerted import AlertsAsked, alert_list
 from gateway.admin.auth import Scope, token_digest
 from gateway.admin.dashboard.page import fragment, login, page
 from gateway.admin.dashboard.words import Words, language_of
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from gateway.admin.alerted import Alert
     from gateway.admin.intake import Gatekeeper
     from gateway.admin.models import Rollout
+    from gateway.ports.alerts import AlertsView
 
 COOKIE: Final = "syncgate_session"
 SESSION_S: Final = 12 * 3600
@@ -60,9 +63,14 @@ class Dashboard:
     """The page and who may see it."""
 
     def __init__(
-        self, rollout: Callable[[], Rollout], keeper: Gatekeeper, now_s: Callable[[], float]
+        self,
+        rollout: Callable[[], Rollout],
+        alerts: Callable[[], AlertsView],
+        keeper: Gatekeeper,
+        now_s: Callable[[], float],
     ) -> None:
         self._rollout = rollout
+        self._alerts = alerts
         self._keeper = keeper
         self._now_s = now_s
         self._visits: OrderedDict[bytes, _Visit] = OrderedDict()
@@ -86,17 +94,22 @@ class Dashboard:
             if refusal.status != 401:  # noqa: PLR2004 - only the lack of a token is asked for
                 raise
             return HTMLResponse(login(say, wrong=False), status_code=401, headers=HEADERS)
-        return HTMLResponse(page(self._rollout(), say, signed_in=signed_in), headers=HEADERS)
+        html = page(self._rollout(), say, alerts=self._open(), signed_in=signed_in)
+        return HTMLResponse(html, headers=HEADERS)
 
     async def fragment(self, request: Request) -> Response:
         """Show what changes."""
         await self._admit(request)
-        return HTMLResponse(fragment(self._rollout(), _words(request)), headers=HEADERS)
+        html = fragment(self._rollout(), _words(request), alerts=self._open())
+        return HTMLResponse(html, headers=HEADERS)
+
+    def _open(self) -> list[Alert]:
+        return alert_list(self._alerts(), (), AlertsAsked()).items
 
     async def login(self, request: Request) -> Response:
         """Exchange a token for a cookie."""
         _same_origin(request)
-        form = parse_qs((await _small_body(request)).decode("utf-8", "replace"))
+        form = parse_qs((await small_body(request)).decode("utf-8", "replace"))
         secret = form.get("token", [""])[0].strip()
         if not secret or await self._keeper.known(request, secret) is None:
             say = _words(request)
@@ -150,7 +163,8 @@ def _same_origin(request: Request) -> None:
         raise ProblemError(403, "foreign-origin", "This form was sent from another site.")
 
 
-async def _small_body(request: Request) -> bytes:
+async def small_body(request: Request) -> bytes:
+    """Read a form; 413 when it is larger than any of ours."""
     body = b""
     async for chunk in request.stream():
         body += chunk

@@ -11,7 +11,7 @@ from gateway.admin import view
 from gateway.core import rollout
 from gateway.core.analysis import Severity, note, observe
 from gateway.core.model import Outcome, Variant, Weight
-from gateway.core.rollout import Decision, Incident, Status
+from gateway.core.rollout import Decision, Status
 from tests.support.plans import quick_plan
 
 PLAN = quick_plan(bake_s=100)
@@ -140,28 +140,6 @@ def test_evidence_has_a_bar_per_rule_in_force_worst_severity_first():
     untouched = view.evidence_bars(_view())
     assert [bar.level for bar in untouched] == [0, 0]
     assert untouched[0].rate is None
-
-
-def test_alerts_name_a_trouble_once():
-    """An open decision and its incident are one thing; a held decision is no alert."""
-    incident = Incident(
-        key="key-1",
-        severity=Severity.HIGH,
-        since_us=NOW_US,
-        last_us=NOW_US,
-        note=note("idle"),
-        paged=True,
-    )
-    other = replace(incident, key="other", severity=Severity.CRITICAL)
-    decisions = (
-        _decision(1, Severity.HIGH, left_s=60),
-        _decision(2, Severity.MEDIUM, left_s=60, held_by="tanaka", held_reason="known"),
-    )
-    shown = view.alerts_of(_view(decisions=decisions, incidents=(incident, other)))
-    assert [(one.id, one.level) for one in shown] == [
-        ("incident-other", "critical"),
-        ("decision-1", "high"),
-    ]
 
 
 @pytest.mark.parametrize("at_us", [0, -1, NOW_US, 10**30, -(10**30)])

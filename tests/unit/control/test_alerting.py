@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.adapters.alert_store import SqliteAlertStore
+from gateway.adapters.links import Links
 from gateway.control.alert_desk import AlertsDesk
 from gateway.control.alerting import Alerting
-from gateway.control.links import Links, LinkState
 from gateway.core import alerts
 from gateway.core.analysis import Severity, UserReport, note
 from gateway.core.model import SECOND_US
@@ -24,7 +24,14 @@ from gateway.errors import (
     VersionConflictError,
 )
 from gateway.ports import Actor, ControlView, Notice
-from gateway.ports.alerts import AlertSettings, Delivery, DeliveryState, Language, Stage
+from gateway.ports.alerts import (
+    AlertSettings,
+    Delivery,
+    DeliveryState,
+    Language,
+    LinkState,
+    Stage,
+)
 from tests.support.alerts import NEW, World, plan
 from tests.support.recording import HandClock
 

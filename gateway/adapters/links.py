@@ -11,30 +11,26 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.model import SECOND_US
+from gateway.ports.alerts import LinkState
 
 if TYPE_CHECKING:
     from gateway.core.alerts import Incident
 
 PATH: Final = "/a"
+"""Where the admin port answers links: short, for the sake of SMS."""
 _SIGNATURE_BYTES: Final = 18  # 144 bits, 24 characters: short enough for an SMS
 _MOST_DIGITS: Final = 12
 
 
-class LinkState(Enum):
-    """What a link is worth."""
-
-    GOOD = "good"
-    EXPIRED = "expired"
-    WRONG = "wrong"
-
-
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Makes and checks links. `base` is the address under which people reach the admin port."""
+    """`AlertLinks`: makes and checks them.
+
+    `base` is the address under which people reach the admin port.
+    """
 
     secret: bytes
     base: str

@@ -1,0 +1,50 @@
+"""The dashboard's section on alerts: what is open, who is asked, until when."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.admin.alerted import Alert
+    from gateway.admin.dashboard.words import Words
+
+
+def alerts_section(alerts: list[Alert], say: Words) -> str:
+    """Show the open ones, worst first; nothing when there is none."""
+    if not alerts:
+        return ""
+    rows = "".join(_row(one, say) for one in alerts)
+    return (
+        f"<h2>{_e(say('alerts'))} <small>{len(alerts)}</small></h2>"
+        f'<div class="scroll"><table><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _row(one: Alert, say: Words) -> str:
+    japanese = say.language == "ja"
+    title, why = (each.ja if japanese else each.en for each in (one.title, one.text))
+    if one.acknowledged is not None:
+        stands = f"{say('taken_by')} {one.acknowledged.by}: {one.acknowledged.reason}"
+    elif one.state.value == "silenced":
+        stands = say("silenced")
+    else:
+        stands = f"{say('asked_now')} {', '.join(one.asked)}"
+        if one.answer_by is not None:
+            stands += f" · {say('answer_by')} {one.answer_by:%m-%d %H:%M} UTC"
+    system = one.system.value if one.system else ""
+    return (
+        f'<tr><td>#{one.id}</td><td class="{_e(one.level.value)}">{_e(say(one.level.value))}</td>'
+        f'<td>{_e(title)}<div class="dim">{_e(system)}</div></td><td class="r">{_e(why)}</td>'
+        f'<td class="n">{_e(say.span(one.lasted_s))}</td><td class="r">{_e(stands)}<br>'
+        f"<code>{_e(_todo(one))}</code></td></tr>"
+    )
+
+
+def _todo(one: Alert) -> str:
+    """Give the command that comes first: somebody has to take it."""
+    return one.todo if one.acknowledged else f"syncgate ack {one.id} --reason ..."
+
+
+def _e(value: object) -> str:
+    return escape(str(value), quote=True)
