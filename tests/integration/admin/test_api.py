@@ -264,6 +264,7 @@ def test_garbage_on_the_socket_does_no_harm(gateway):
     assert call(f"{gateway.admin_url}/healthz").status == 200
 
 
+@pytest.mark.timeout(1800)
 def test_schemathesis_finds_no_fault_with_any_check(gateway, tmp_path):
     """Generated calls, well-formed and not, against everything the contract says."""
     done = subprocess.run(
