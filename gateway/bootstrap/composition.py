@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from gateway.adapters import prometheus
-from gateway.adapters.clock import SystemClock
 from gateway.adapters.comparison_store import SqliteComparisons
 from gateway.adapters.http_probe import HttpProbe
 from gateway.adapters.sqlite_store import SqliteStore
 from gateway.admin.api import create_app
 from gateway.bootstrap.alerts import Alerts, build_alerts
 from gateway.bootstrap.files import read_comparison, read_policy
+from gateway.bootstrap.fleet import Beginning, begin
 from gateway.bootstrap.workers import worker_environment
-from gateway.control import records
 from gateway.control.actions import Actions
 from gateway.control.comparing import Comparing
 from gateway.control.controller import Controller
-from gateway.control.journal import Journal
-from gateway.control.lease import SoleLease
 from gateway.control.listener import listen, url_of
 from gateway.control.measurements import Measurements
 from gateway.control.proving import Proving
@@ -54,6 +51,7 @@ class Gateway:
     settings: Settings
     clock: Clock
     store: SqliteStore
+    beginning: Beginning
     data: socket.socket
     admin: socket.socket
     workers: WorkerPool
@@ -82,12 +80,13 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     try:
         data = listen(settings.host, settings.port, setting="GATEWAY_PORT")
         admin = listen(settings.admin_host, settings.admin_port, setting="GATEWAY_ADMIN_PORT")
-        stored = await store.load()
-        state = records.stored_state(stored, plan) if stored else None
+        beginning = await begin(
+            settings, plan, store, port=data.getsockname()[1], software=_version()
+        )
     except BaseException:
         await store.close()
         raise
-    clock = SystemClock(not_before_us=(state.judged_at_us or 0) if state else 0)
+    clock, lease = beginning.clock, beginning.lease
     workers = _workers(settings, data)
     probe = HttpProbe(
         {Variant.BASELINE: settings.old_url, Variant.CANARY: settings.new_url},
@@ -98,11 +97,10 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     actions = Actions(probe=probe, moved=lambda state: alerts.alerting.moved(state))  # noqa: PLW0108 - made below
     proving = Proving(probe, clock, control_rate=bounds.control_rate)
     comparing = Comparing(SqliteComparisons(settings.state_dir), bounds, clock=clock)
-    lease = SoleLease()
     snapshots = Snapshots(workers=settings.workers)
     controller = Controller(
-        rollout.begin(plan, state),
-        journal=Journal(store, version=stored.version if stored else 0),
+        rollout.begin(plan, beginning.state),
+        journal=beginning.journal,
         lease=lease,
         clock=clock,
         workers=workers,
@@ -115,6 +113,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         fresh_salt=lambda: secrets.token_hex(_SALT_BYTES),
         proving=proving,
         comparing=comparing,
+        fleet=beginning.fleet,
     )
     actions.tell = controller.tell
     try:
@@ -142,6 +141,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         settings=settings,
         clock=clock,
         store=store,
+        beginning=beginning,
         data=data,
         admin=admin,
         workers=workers,

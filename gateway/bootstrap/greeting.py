@@ -42,8 +42,11 @@ def ready_block(gateway: Gateway) -> str:
     if unset := gateway.alerts.channels.unset:
         names = ", ".join(unset)
         lines.append(f"  note     alerts by {names} go nowhere: `syncgate doctor` says what to set")
-    if settings.redis_url is not None:
-        lines.append("  note     REDIS_URL is not used: this gateway stands alone")
+    fleet = gateway.beginning.fleet
+    if fleet is not None:
+        lines.append(f"  fleet    replica {fleet.identity.name} at {fleet.place}")
+        if fleet.trouble:
+            lines.append(f"  note     started from its own copy of the state: {fleet.trouble}")
     if not settings.admin_tokens:
         lines.append("  note     no GATEWAY_ADMIN_TOKENS: the admin port answers reads only")
     return "\n".join(lines)

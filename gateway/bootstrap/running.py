@@ -19,8 +19,10 @@ import uvloop
 from gateway.adapters.logs import configure_logs
 from gateway.bootstrap.composition import Gateway, build
 from gateway.bootstrap.files import read_policy
+from gateway.bootstrap.fleet import leave, retire
 from gateway.bootstrap.greeting import ready_block
 from gateway.control import watching
+from gateway.control.fleet import loops
 from gateway.control.resources import Resources
 from gateway.core.model import Variant
 from gateway.errors import SyncgateError
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from gateway.core import rollout
     from gateway.settings import Settings
 
+LEASE_PARTS: Final = 3
+"""A lease is renewed so many times before it would end."""
 READINESS_PAUSE_S: Final = 0.5
 """Between readiness off and the end of accepting: time for a load balancer to look away."""
 _SIGNAL_ACTOR: Final = Actor("signal")
@@ -65,6 +69,7 @@ async def _serve(settings: Settings, plan: rollout.Plan) -> int:
     try:
         return await run(gateway, stop=stop, reload=reload)
     finally:
+        await gateway.beginning.close()
         await gateway.store.close()
 
 
@@ -73,18 +78,18 @@ async def run(gateway: Gateway, *, stop: asyncio.Event, reload: asyncio.Event) -
     await gateway.controller.restore()
     await gateway.alerts.alerting.restore()
     await gateway.workers.start()
-    loops = [
+    running = [
         asyncio.create_task(watching.endure(loop, tell=gateway.alerts.tell, clock=gateway.clock))
         for loop in _loops(gateway, reload)
     ]
     admin = asyncio.create_task(gateway.server.serve(sockets=[gateway.admin]))
     stopping = asyncio.create_task(stop.wait())
     print(ready_block(gateway), flush=True)  # noqa: T201 - the one thing people wait for
-    done, _ = await asyncio.wait({stopping, admin, *loops}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({stopping, admin, *running}, return_when=asyncio.FIRST_COMPLETED)
     failed = [task for task in done if task is not stopping]
     for task in failed:
         _log.critical("control_stopped", exc_info=task.exception())
-    await _take_down(gateway, loops, admin)
+    await _take_down(gateway, running, admin)
     stopping.cancel()
     return 1 if failed else 0
 
@@ -98,6 +103,12 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
     )
     yield partial(watching.follow_workers, controller, gateway.workers)
     yield partial(watching.tick, controller)
+    if controller.together is not None:
+        every_s = settings.lease_ms / 1_000 / LEASE_PARTS
+        yield partial(loops.post, controller.together)
+        yield partial(loops.lease, controller.together, every_s=every_s)
+        yield partial(loops.listen, controller.together)
+        yield partial(loops.agree, controller.together)
     yield gateway.alerts.alerting.run
     yield gateway.alerts.deliveries.run
     yield gateway.proving.run
@@ -134,18 +145,20 @@ async def _reload_on_request(gateway: Gateway, reload: asyncio.Event) -> None:
 
 
 async def _take_down(
-    gateway: Gateway, loops: list[asyncio.Task[None]], admin: asyncio.Task[None]
+    gateway: Gateway, running: list[asyncio.Task[None]], admin: asyncio.Task[None]
 ) -> None:
     """Readiness off, requests finished, then everything else; nothing accepted is lost."""
     _log.info("stopping")
+    await retire(gateway.beginning)
     await gateway.workers.expect_the_end()
     gateway.controller.drain()
     await asyncio.sleep(READINESS_PAUSE_S)
     await gateway.workers.drain()
     await gateway.actions.finish(within_s=1.0)
-    for task in loops:
+    for task in running:
         task.cancel()
-    await asyncio.gather(*loops, return_exceptions=True)
+    await asyncio.gather(*running, return_exceptions=True)
+    await leave(gateway.beginning, gateway.controller)
     gateway.controller.end()
     await gateway.comparing.close()
     gateway.server.should_exit = True

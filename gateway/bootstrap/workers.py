@@ -50,8 +50,7 @@ def data_plane(settings: Settings) -> DataPlaneSettings:
 def _key_store(settings: Settings) -> tuple[str, str]:
     """Name the store of idempotency keys: a fleet's is where its state is."""
     if settings.redis_url is not None:
-        url = settings.redis_url.get_secret_value()
-        return "gateway.adapters.redis_store.idempotency:RedisKeys", url
+        return "gateway.adapters.redis_store.idempotency:RedisKeys", settings.fleet_url
     return "gateway.adapters.idempotency:SqliteKeys", str(
         settings.state_dir.resolve() / "idempotency.sqlite3"
     )

@@ -81,7 +81,11 @@ class Fleet:
     trouble: str = ""
     holding: str = ""
     """Why this replica cannot take part: it does not understand the stored state."""
+    retiring: bool = False
+    """This replica is going to stop: it seeks the lease no more."""
     leaving: bool = False
+    follow_clock: Callable[[int], None] = lambda _server_us: None
+    """Told the server's time with every reading."""
     due: asyncio.Event = field(default_factory=asyncio.Event)
     """Something should not wait for the next second's posting."""
     behind: asyncio.Event = field(default_factory=asyncio.Event)
@@ -131,6 +135,7 @@ class Fleet:
 
     def take(self, reading: BoardReading) -> tuple[tuple[MemberChanged, ...], tuple[Heard, ...]]:
         """Take in what stands on the board."""
+        self.follow_clock(reading.at_us)
         now_us = self.clock.now_us()
         self.heard_us = now_us
         self.trouble = ""

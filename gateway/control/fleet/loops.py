@@ -55,7 +55,7 @@ async def lease(together: Together, *, every_s: float) -> None:
     held, fleet = False, together.fleet
     while True:
         try:
-            if fleet.holding or fleet.members.namesake:
+            if fleet.holding or fleet.members.namesake or fleet.retiring:
                 await fleet.lease.release()
             elif fleet.heard_us is not None:
                 await fleet.lease.renew(floor=fleet.copy.token)
