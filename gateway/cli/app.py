@@ -12,6 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.cli import alert_commands
+from gateway.cli.options import (  # noqa: TC001 - typer reads the annotations at run time
+    DryRun,
+    Json,
+    Lang,
+    Reason,
+    Token,
+    Url,
+    Yes,
+)
 from gateway.cli.session import Session
 
 app = typer.Typer(
@@ -36,17 +46,6 @@ def everywhere(
 ) -> None:
     """Move live traffic from an old service to a new one, watch it, and take it back."""
     Session.preset = {"url": url, "token": token, "lang": lang}
-
-
-Url = Annotated[str | None, typer.Option("--url", help="Admin address, http://host:port.")]
-Token = Annotated[str | None, typer.Option("--token", help="Bearer token.")]
-Lang = Annotated[str | None, typer.Option("--lang", help="ja or en.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
-Reason = Annotated[
-    str | None, typer.Option("--reason", "-r", help="Why; kept in the audit for good.")
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")]
 
 
 @app.command()
@@ -291,16 +290,6 @@ def audit(
 
 
 @app.command()
-def alerts(
-    *, url: Url = None, token: Token = None, lang: Lang = None, as_json: Json = False
-) -> None:
-    """Show what is wrong now."""
-    from gateway.cli import looks  # noqa: PLC0415 - see the module's docstring
-
-    looks.alerts(Session(url, token, lang, as_json))
-
-
-@app.command()
 def compare(
     *,
     accept: Annotated[
@@ -418,3 +407,6 @@ def doctor(
     from gateway.cli import doctor as checks  # noqa: PLC0415 - see the module's docstring
 
     checks.run(Session(url, token, lang, as_json), yes=yes, dry_run=dry_run)
+
+
+alert_commands.register(app)

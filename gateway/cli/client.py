@@ -138,6 +138,10 @@ class Gateway:
         """Ask for a change."""
         return self._call("POST", path, json.dumps(body).encode())
 
+    def delete(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Ask for something to end."""
+        return self._call("DELETE", path, json.dumps(body).encode())
+
     def _call(self, method: str, path: str, body: bytes | None) -> Answer:
         parts = urlsplit(self.target.url)
         assert parts.hostname

@@ -1,4 +1,4 @@
-"""Commands that only look: status, once or live, audit and alerts."""
+"""Commands that only look: status, once or live, and the audit."""
 
 from __future__ import annotations
 
@@ -166,21 +166,3 @@ def verify_audit(session: Session) -> None:
     session.fail(
         Exit.REFUSED, say("audit_broken") + listed, fix=say("audit_broken_fix"), verification=check
     )
-
-
-def alerts(session: Session) -> None:
-    """Show what is wrong now, worst first."""
-    found = session.get("/api/v1/alerts")
-    if session.as_json:
-        session.show_json(found)
-        return
-    say, out = session.say, session.out
-    if not found["items"]:
-        out.print(Text(say("alerts_none"), style="green"))
-    styles = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
-    for alert in found["items"]:
-        line = Text(f"{alert['raised_at'][:19].replace('T', ' ')}  ", style="dim")
-        line.append(say(alert["level"]), style=styles.get(alert["level"], ""))
-        line.append(f"  {alert['text'][say.language]}", style="")
-        line.append(f"  ({alert['id']})", style="dim")
-        out.print(line)

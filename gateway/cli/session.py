@@ -93,6 +93,10 @@ class Session:
         """Change, or end."""
         return self._checked(lambda: self.gateway.post(path, body))
 
+    def delete(self, path: str, body: dict[str, Any]) -> Any:
+        """End something, or end."""
+        return self._checked(lambda: self.gateway.delete(path, body))
+
     def show_json(self, value: Any) -> None:
         """Print one JSON document."""
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -320,7 +320,43 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "did": ("did", "操作"),
     "from": ("from", "接続元"),
     "reason": ("reason", "理由"),
+    # alerts
     "alerts_none": ("Nothing is wrong now.", "現在、異常はありません。"),
+    "alerts_recent": ("Over lately:", "最近解消したもの:"),
+    "alerts_lasted": ("lasted {span}", "継続 {span}"),
+    "alerts_since": ("since {at} UTC ({span})", "{at} UTC から({span})"),
+    "alerts_taken": ("taken by {who}: {reason}", "対応中 {who}: {reason}"),
+    "alerts_asked": ("asked now: {names}", "担当: {names}"),
+    "alerts_until": (", answer by {at} UTC", "、回答期限 {at} UTC"),
+    "alerts_silenced": ("silenced: nobody is told", "抑止中(通知なし)"),
+    "alerts_unstored": (
+        "The alerts cannot be stored at the moment; they are told from memory.",
+        "アラートを保存できません。メモリから通知しています。",
+    ),
+    "acked": ("Alert {id} is yours: {title}", "アラート {id} を引き受けました: {title}"),
+    "would_ack": ("answer for alert {id}", "アラート {id} を引き受ける"),
+    "silence": ("silence", "抑止"),
+    "everything": ("everything", "すべて"),
+    "silence_until": ("until {at} UTC", "{at} UTC まで"),
+    "silences_none": ("Nothing is silenced.", "抑止はありません。"),
+    "silenced": (
+        "Silence {id}: nothing is told of {rule} until {at} UTC.",
+        "抑止 {id}: {at} UTC まで {rule} を通知しません。",
+    ),
+    "would_silence": ("tell nothing of {rule} for {span}", "{span} の間 {rule} を通知しない"),
+    "lifted": ("Silence {id} has ended.", "抑止 {id} を終了しました。"),
+    "would_lift": ("end silence {id}", "抑止 {id} を終了する"),
+    "bad_span": (
+        "'{value}' is no span: give 45m, 2h or 1d.",
+        "'{value}' は期間ではありません。45m、2h、1d のように指定してください。",
+    ),
+    "messages_none": ("Nothing was sent yet.", "送信したメッセージはありません。"),
+    "message_waiting": ("waiting", "送信待ち"),
+    "message_delivered": ("delivered", "送信済み"),
+    "message_dead": ("given up", "送信断念"),
+    "message_again": ("Message {id} is sent again.", "メッセージ {id} を再送します。"),
+    "reloaded": ("In force: {policy}, and alerts.", "適用しました: {policy}、アラート設定"),
+    "would_reload": ("read policy and alerts again", "ポリシーとアラート設定を再読み込みする"),
 }
 
 
