@@ -75,7 +75,6 @@ class _AdminServer(uvicorn.Server):
 
 async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     """Join everything; nothing serves yet. Raises what stands in the way."""
-    bounds = read_comparison(settings.policy_path)
     store = SqliteStore(settings.state_dir)
     try:
         data = listen(settings.host, settings.port, setting="GATEWAY_PORT")
@@ -83,10 +82,24 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         beginning = await begin(
             settings, plan, store, port=data.getsockname()[1], software=_version()
         )
+        return _join(settings, plan, beginning, store=store, data=data, admin=admin)
     except BaseException:
         await store.close()
         raise
-    clock, lease = beginning.clock, beginning.lease
+
+
+def _join(
+    settings: Settings,
+    plan: rollout.Plan,
+    beginning: Beginning,
+    *,
+    store: SqliteStore,
+    data: socket.socket,
+    admin: socket.socket,
+) -> Gateway:
+    """Make every part and join it with the others."""
+    bounds = read_comparison(settings.policy_path)
+    clock = beginning.clock
     workers = _workers(settings, data)
     probe = HttpProbe(
         {Variant.BASELINE: settings.old_url, Variant.CANARY: settings.new_url},
@@ -101,7 +114,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
     controller = Controller(
         rollout.begin(plan, beginning.state),
         journal=beginning.journal,
-        lease=lease,
+        lease=beginning.lease,
         clock=clock,
         workers=workers,
         snapshots=snapshots,
@@ -116,18 +129,14 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         fleet=beginning.fleet,
     )
     actions.tell = controller.tell
-    try:
-        alerts = build_alerts(
-            settings,
-            admin_url=url_of(admin),
-            clock=clock,
-            lease=lease,
-            controller=controller,
-            snapshots=snapshots,
-        )
-    except BaseException:
-        await store.close()
-        raise
+    alerts = build_alerts(
+        settings,
+        admin_url=url_of(admin),
+        clock=clock,
+        lease=beginning.lease,
+        controller=controller,
+        snapshots=snapshots,
+    )
     app = create_app(
         controller,
         clock,
@@ -136,7 +145,6 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         tokens=settings.admin_tokens,
         version=_version(),
     )
-    server = _admin_server(app)
     return Gateway(
         settings=settings,
         clock=clock,
@@ -151,7 +159,7 @@ async def build(settings: Settings, plan: rollout.Plan) -> Gateway:
         actions=actions,
         proving=proving,
         comparing=comparing,
-        server=server,
+        server=_admin_server(app),
     )
 
 
