@@ -6,23 +6,32 @@ PostgREST runs with `db-tx-end=commit`, where a request for a rollback is ignore
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import psycopg
 import pytest
 
+from tests.support import feed_truth
 from tests.support.drift import DRIFTS, HARMLESS, Found, listing
 from tests.support.drift_stack import DriftStack
+from tests.support.feed_truth import changed
 from tests.support.scale import SOAK, scale
+from tests.support.shared import ROOT, shared
 from tests.support.whole_system import System, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.feed_truth import Row
+
 LISTINGS = scale(full=1_500, quick=45)
 NEW_ONES = LISTINGS // 3
 PER_SYNC = 50
+FEED_ROUND = 200
+FEED_ROWS_PER_SYNC = 20
 SYNCS = scale(full=2_000, quick=40)
 SHARES = (0.001, 0.005, 0.01, 0.02, 0.05) if SOAK else (0.2,)
 QUICK = (
@@ -196,6 +205,66 @@ def test_not_one_row_is_stored_where_the_server_commits(stack: DriftStack, syste
     assert {row["written_by"] for row in with_mirror["listings"]} == {"old"}
 
 
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("old_year", "new_year"), [(2024, 2025), (2025, 2024)])
+def test_two_years_of_a_real_feed_differ_in_what_really_changed(
+    stack: DriftStack, system: System, old_year: int, new_year: int
+) -> None:
+    """Old reads one year and new the other: every change of a fact is found, and no spelling."""
+    workspace = f"feed-{old_year}"
+    heading, before = feed_truth.rows(shared(f"data/osaka_land_price_{old_year}.csv"))
+    other, after = feed_truth.rows(shared(f"data/osaka_land_price_{new_year}.csv"))
+    numbers = sample(sorted(before.keys() | after.keys()), before, after)
+    feed_truth.write(
+        stack.feeds["sync_old"], heading, [before[each] for each in numbers if each in before]
+    )
+    feed_truth.write(
+        stack.feeds["sync_new"], other, [after[each] for each in numbers if each in after]
+    )
+    if system.read("/rollout")["status"] == "running":
+        system.order("rollback")
+    assert system.sync({"mode": "full"}, **{"Sync-Workspace": workspace}).status_code == 200
+    system.begin()
+    for start in range(0, len(numbers), FEED_ROUND):
+        if start:
+            system.count_anew()
+        part = numbers[start : start + FEED_ROUND]
+        for place in range(0, len(part), FEED_ROWS_PER_SYNC):
+            asked = part[place : place + FEED_ROWS_PER_SYNC]
+            body = {"mode": "selective", "propertyNumbers": asked}
+            assert system.sync(body, **{"Sync-Workspace": workspace}).status_code == 200
+        compared(system, -(-len(part) // FEED_ROWS_PER_SYNC))
+        system.quiet()
+        real, spelled = set(), set()
+        for each in system.differences():
+            if not each["closed"]:
+                found = (each["property_number"], each["field"])
+                (spelled if each["kind"] == "format" else real).add(found)
+        assert real == truth(part, before, after)
+        assert not {found for found in spelled if found in real}
+    assert system.contents(workspace)["sync_history"][-1]["system"] == "old"
+
+
+def sample(numbers: list[str], before: dict[str, Row], after: dict[str, Row]) -> list[str]:
+    """All of them, or some of each sort: in both years, gone, new."""
+    if SOAK:
+        return numbers
+    both = [each for each in numbers if each in before and each in after][:30]
+    alone = [each for each in numbers if (each in before) is not (each in after)]
+    return both + alone[:3] + alone[-3:]
+
+
+def truth(numbers: list[str], before: dict[str, Row], after: dict[str, Row]) -> set[Any]:
+    """What must be found: by listing and field, or the listing as a whole."""
+    found: set[Any] = set()
+    for each in numbers:
+        if each in before and each in after:
+            found |= {(each, field) for field in changed(before[each], after[each])}
+        else:
+            found.add((each, "records[*]"))
+    return found
+
+
 def test_a_service_that_stores_its_dry_runs_is_sent_no_writes(
     stack: DriftStack, system: System
 ) -> None:
@@ -219,7 +288,16 @@ def test_a_service_that_stores_its_dry_runs_is_sent_no_writes(
             )
             assert system.gate(name)["verdict"] == "error"
         assert "a dry run stored 1 rows" in system.read("/comparisons")["mirror_off"]
+        assert "a dry run stored 1 rows" in command(system, "compare")
+        assert "a dry run stored 1 rows" in command(system, "status")
         assert database.execute(count, ("default",)).fetchone() == (0,)
+
+
+def command(system: System, name: str) -> str:
+    """What the command line says."""
+    address = ["--url", system.env["GATEWAY_ADMIN_URL"], "--token", system.env["GATEWAY_TOKEN"]]
+    asked = [sys.executable, "-m", "gateway", name, "--lang", "en", *address]
+    return subprocess.run(asked, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
 
 def restart(stack: DriftStack) -> None:
