@@ -80,7 +80,8 @@ def _show(out: Console, stack: Stack, took_s: float) -> None:
         ("how the rollout stands", ".venv/bin/syncgate status"),
         ("a quarter of the traffic to new", ".venv/bin/syncgate weight 25 --reason trying"),
         ("sync the sample feed of 2,000 messy listings", f"{sync} {_FULL_SYNC}"),
-        ("and all traffic back to old", ".venv/bin/syncgate weight 0 --reason enough"),
+        ("and all traffic back to old", ".venv/bin/syncgate rollback --reason enough --yes"),
+        ("who was told, and what", f"curl -s {stack.env['ALERT_SINK_URL']}/deliveries"),
     ):
         out.print(f"  [dim]# {why}[/dim]\n  [bold]{escape(command)}[/bold]", soft_wrap=True)
     out.print("\n[dim]Ctrl-C stops everything.[/dim]")

@@ -94,6 +94,28 @@ def folder(tmp_path):
             process.kill()
 
 
+def _every_channel_is_wired(env: dict[str, str], bearer: dict[str, str]) -> None:
+    """A rollback reaches Slack, mail, SMS and webhook, as critical, in both languages."""
+    for order in ("start", "rollback"):
+        url = f"{env['GATEWAY_ADMIN_URL']}/api/v1/rollout/{order}"
+        assert httpx2.post(url, json={"reason": "a trial"}, headers=bearer).status_code == 200
+
+    def told() -> list[dict[str, str]]:
+        found = httpx2.get(f"{env['ALERT_SINK_URL']}/deliveries").json()
+        return [one for one in found if one["level"] == "critical"]
+
+    wanted = {"slack", "email", "sms", "webhook"}
+    deadline = time.monotonic() + 20
+    while {one["channel"] for one in told()} < wanted:
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.05)
+    (slack,) = [o["text"] for o in told() if o["channel"] == "slack" and "Weight" in o["text"]]
+    assert "Weight to new: 0 %" in slack
+    assert any("切り戻し完了" in one["text"] for one in told())
+    url = f"{env['GATEWAY_ADMIN_URL']}/api/v1/rollout/resume"
+    httpx2.post(url, json={"reason": "the trial is over"}, headers=bearer)
+
+
 def test_up_is_found_told_twice_survives_a_death_and_leaves_nothing(folder):
     """Addresses, a second start, a dead part, kill -9, a new start, and the end of its `make`."""
     first = Up(folder)
@@ -106,6 +128,7 @@ def test_up_is_found_told_twice_survives_a_death_and_leaves_nothing(folder):
     rollout = httpx2.get(f"{env['GATEWAY_ADMIN_URL']}/api/v1/rollout", headers=bearer).json()
     assert (rollout["status"], rollout["weight_percent"]) == ("idle", 0)
     assert httpx2.get(f"{env['ALERT_SINK_URL']}/deliveries").json() == []
+    _every_channel_is_wired(env, bearer)
 
     second = Up(folder)
     assert second.process.wait(60) == 1
