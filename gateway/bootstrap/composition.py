@@ -101,11 +101,7 @@ def _join(
     bounds = read_comparison(settings.policy_path)
     clock = beginning.clock
     workers = _workers(settings, data)
-    probe = HttpProbe(
-        {Variant.BASELINE: settings.old_url, Variant.CANARY: settings.new_url},
-        clock=clock,
-        deadline_s=settings.probe_timeout_ms / 1_000,
-    )
+    probe = _probe(settings, clock)
     # Alerts look at the controller, and are told by it: the knot is tied when it first speaks.
     actions = Actions(probe=probe, moved=lambda state: alerts.alerting.moved(state))  # noqa: PLW0108 - made below
     proving = Proving(probe, clock, control_rate=bounds.control_rate)
@@ -160,6 +156,14 @@ def _join(
         proving=proving,
         comparing=comparing,
         server=_admin_server(app),
+    )
+
+
+def _probe(settings: Settings, clock: Clock) -> HttpProbe:
+    return HttpProbe(
+        {Variant.BASELINE: settings.old_url, Variant.CANARY: settings.new_url},
+        clock=clock,
+        deadline_s=settings.probe_timeout_ms / 1_000,
     )
 
 
