@@ -99,6 +99,7 @@ class RedisBoard:
 
     async def _listen(self, heard: Callable[[str], None]) -> None:
         with translated(str(self._server.address)):
+            await self._server.client.initialize()  # a cluster's subscriber does not by itself
             async with contextlib.aclosing(self._server.client.pubsub()) as line:
                 await line.subscribe(self._server.keys.channel)
                 asked = False

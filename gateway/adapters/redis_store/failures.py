@@ -52,8 +52,9 @@ def translated(where: str) -> Iterator[None]:
     """Let only the gateway's own errors out; `where` names the server, without credentials."""
     try:
         yield
-    except (RedisError, RedisClusterException, OSError) as error:
-        # The built-in TimeoutError is an OSError; so are all of the sockets' own.
+    except (RedisError, RedisClusterException, OSError, KeyError) as error:
+        # The built-in TimeoutError is an OSError; so are all of the sockets' own. A KeyError is
+        # what redis-py's subscriber makes of a slot that no node of the cluster has.
         raise in_our_words(error, where) from error
 
 
@@ -64,7 +65,7 @@ def in_our_words(error: Exception, where: str) -> StoreUnavailableError:
         return _refused(error, where)
     if isinstance(error, ReadOnlyError) or text.startswith(("READONLY", "NOREPLICAS", "MISCONF")):
         return _read_only(text, where)
-    if isinstance(error, (ClusterDownError, MaxConnectionsError, RedisClusterException)):
+    if isinstance(error, (ClusterDownError, KeyError, MaxConnectionsError, RedisClusterException)):
         return _overwhelmed(error, where)
     if isinstance(error, (ResponseError, BusyLoadingError)):
         return _complaint(error, where)
