@@ -163,6 +163,51 @@ class Mirror(Output):
     """How they do: transaction, rollback or raise execute and undo; plan only plans."""
 
 
+class Replica(Output):
+    """One gateway of the fleet, as the one that answers knows it."""
+
+    name: str
+    here: bool
+    """It is the one that answers."""
+    decides: bool
+    """It holds the lease: it judges and acts for all."""
+    state: str
+    """reporting, silent (its numbers are unknown) or holding (it cannot take part; see `note`)."""
+    software: str
+    version: int
+    """The version of the rollout by which all its workers route."""
+    behind: int
+    """How many versions that is late."""
+    weight_percent: float
+    requests_per_s: float
+    traffic_share: float | None
+    """Of the fleet's requests, 0..1; null: not known."""
+    age_s: float
+    """Since it was heard of last."""
+    workers: int
+    note: str
+
+
+class Fleet(Output):
+    """All gateways that share one state."""
+
+    replicas: list[Replica]
+    store: str
+    """Where the shared state is."""
+    connected: bool
+    """Without it nothing is promoted; rollback and emergency stop work, and are told later."""
+    trouble: str
+
+
+class Confirmations(Output):
+    """Which replicas said in time that they route by a version; the answer to an emergency stop."""
+
+    version: int
+    confirmed: list[str]
+    missing: list[str]
+    waited_s: float
+
+
 class Rollout(Output):
     """The rollout as it stands, and why."""
 
@@ -199,6 +244,10 @@ class Rollout(Output):
     """When the current phase began."""
     at: datetime
     store_writable: bool
+    fleet: Fleet | None = None
+    """null: this gateway stands alone."""
+    confirmations: Confirmations | None = None
+    """Only in the answer to an emergency stop of a fleet."""
 
 
 class AuditRow(Output):

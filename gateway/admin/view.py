@@ -83,6 +83,44 @@ def rollout(view: ports.ControlView) -> models.Rollout:
         since=instant(state.phase_since_us) if state.phase_since_us is not None else None,
         at=instant(view.at_us),
         store_writable=view.store_writable,
+        fleet=fleet_of(view.fleet),
+        confirmations=None
+        if view.confirmations is None
+        else models.Confirmations(
+            version=view.confirmations.version,
+            confirmed=list(view.confirmations.confirmed),
+            missing=list(view.confirmations.missing),
+            waited_s=view.confirmations.waited_s,
+        ),
+    )
+
+
+def fleet_of(fleet: ports.FleetView | None) -> models.Fleet | None:
+    """Show the replicas by name."""
+    if fleet is None:
+        return None
+    return models.Fleet(
+        replicas=[
+            models.Replica(
+                name=one.name,
+                here=one.here,
+                decides=one.decides,
+                state=one.state,
+                software=one.software,
+                version=one.routing_version,
+                behind=one.behind,
+                weight_percent=one.weight_percent,
+                requests_per_s=one.requests_per_s,
+                traffic_share=one.traffic_share,
+                age_s=one.age_s,
+                workers=one.workers,
+                note=one.note,
+            )
+            for one in fleet.replicas
+        ],
+        store=fleet.store,
+        connected=fleet.connected,
+        trouble=fleet.trouble,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
-from gateway.cli import figures
+from gateway.cli import figures, fleet
 from gateway.cli.figures import DASH
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ _HEALTH: Final = {
 
 def headline(state: State, say: Texts, *, width: int = 80) -> Text:
     """Show what stands on top, as one text: for the answer to an order."""
-    return Text("\n").join(_top(state, say, width=max(width, NARROWEST), away=None))
+    lines = _top(state, say, width=max(width, NARROWEST), away=None)
+    return Text("\n").join([*lines, *fleet.confirmations(state, say)])
 
 
 def screen(
@@ -64,6 +65,7 @@ def screen(
     sections = [
         _decisions(state, say, width),
         _gates(state, say, width),
+        fleet.section(state, say, width),
         _evidence(state, say, width),
         _events(state, say, width),
         _resources(state, say),

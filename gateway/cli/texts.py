@@ -140,6 +140,26 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "open": ("OPEN", "開"),
     "half_open": ("half-open", "半開"),
     "isolated": ("isolated", "隔離"),
+    # the fleet
+    "fleet": ("Fleet", "フリート"),
+    "replica_state": ("state", "状態"),
+    "replica_version": ("version", "版"),
+    "replica_share": ("share", "割合"),
+    "replica_reporting": ("reporting", "報告中"),
+    "replica_silent": ("SILENT", "応答なし"),
+    "replica_holding": ("HOLDING", "保留中"),
+    "replica_decides": ("decides", "判断役"),
+    "heard": ("heard", "受信"),
+    "here": ("here", "これ"),
+    "fleet_lost": (
+        "{store} cannot be reached: nothing is promoted, rollback and stop work.",
+        "{store} に到達できません。昇格は行われません(切り戻しと緊急停止は可能)。",
+    ),
+    "confirmed": ("Confirmed after {seconds} s: {names}", "確認済み({seconds} 秒): {names}"),
+    "not_confirmed": (
+        "NOT CONFIRMED, look after them: {names}",
+        "未確認(直接ご確認ください): {names}",
+    ),
     # sections
     "gates": ("Gates", "ゲート"),
     "no_gates": ("none in this phase", "このフェーズにはありません"),
