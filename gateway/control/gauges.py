@@ -7,12 +7,15 @@ and the two systems. A figure that is not known is left out rather than shown as
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.core.rollout import Status
 
 if TYPE_CHECKING:
     from gateway.ports import ControlView, SystemView
+
+
+_DAY_US: Final = 24 * 3600 * 1_000_000
 
 
 def gauges(view: ControlView) -> dict[str, float]:
@@ -44,6 +47,10 @@ def gauges(view: ControlView) -> dict[str, float]:
     for gate in view.gates:
         labels = f'gate="{_label(gate.name)}",verdict="{gate.verdict.value}"'
         cells[f"syncgate_gate{{{labels}}}"] = 1
+    if view.inputs:
+        since_us = view.at_us - _DAY_US
+        recent = sum(report.at_us >= since_us for report in view.inputs.reports)
+        cells["syncgate_user_reports"] = recent
     for measurement in view.inputs.measurements if view.inputs else ():
         side = measurement.system.value if measurement.system else ""
         labels = f'metric="{measurement.metric.value}",system="{side}"'
@@ -59,13 +66,12 @@ def _of_system(system: SystemView) -> dict[str, float]:
         f"syncgate_window_error_ratio{{{label}}}": system.error_ratio,
         f"syncgate_window_requests{{{label}}}": float(system.requests),
         f"syncgate_system_up{{{label}}}": None if system.healthy is None else float(system.healthy),
+        f"syncgate_sync_seconds_per_1000{{{label}}}": system.sync_seconds_per_1000,
     }
-    for quantile, value_ms in (
-        ("0.5", system.p50_ms),
-        ("0.95", system.p95_ms),
-        ("0.99", system.p99_ms),
-    ):
-        name = f'syncgate_window_latency_seconds{{{label},quantile="{quantile}"}}'
+    percentiles = (("50", system.p50_ms), ("95", system.p95_ms), ("99", system.p99_ms))
+    for percentile, value_ms in percentiles:
+        # `quantile` is a summary's own label, and these are not cumulative.
+        name = f'syncgate_window_latency_seconds{{{label},percentile="{percentile}"}}'
         known[name] = None if value_ms is None else value_ms / 1_000
     cells = {name: value for name, value in known.items() if value is not None}
     for state in ("closed", "open", "half_open", "isolated"):
