@@ -63,12 +63,19 @@ class DataPlaneSettings:
     mirror_queue_bytes: int = 64 * MEBIBYTE
     mirror_answer_bytes: int = 8 * MEBIBYTE
     mirror_timeout_ms: int = 60_000
+    mirror_opened_bytes_per_s: int = MEBIBYTE
+    mirror_opened_burst_bytes: int = 32 * MEBIBYTE
 
     # `module:class`, named by the composition root, called with the path; none = keys mean nothing.
     key_store: str | None = None
     key_store_path: str = ""
     idempotency_ttl_s: int = 86_400
     access_log_every: int = 0
+
+    # `module:class` as above, called with the collector's URL; none = no request is traced.
+    span_exporter: str | None = None
+    span_endpoint: str = ""
+    span_share: float = 0.0
 
     tls_certificate: str | None = None
     tls_key: str | None = None

@@ -49,6 +49,7 @@ _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
 _HANDED_ON_BYTES: Final = 2 * 1024 * 1024
 _HANDED_ON_PER_TICK: Final = 16
+_SECOND_US: Final = 1_000_000
 
 
 @dataclass(slots=True)
@@ -99,6 +100,10 @@ class Mirror:
         self.controls = Tally()
         self.controls_unconfirmed = 0
         self.handed_on = 0
+        self.opened_per_s = settings.mirror_opened_bytes_per_s
+        self.room_cap = self.room_bytes = float(settings.mirror_opened_burst_bytes)
+        """How much may be handed on now; grows with time."""
+        self.room_at_us = plane.now_us
         self.unconfirmed = 0
         self.on_difference: Callable[[ShadowDiffered], None] = lambda _difference: None
 
@@ -180,13 +185,17 @@ class Mirror:
                 self.held_bytes -= shadow.held_bytes
                 self._lose(shadow, "mirror_off")
 
-    def differed(self, difference: ShadowDiffered) -> None:
-        """Hand a difference on, unless there were too many of late."""
-        if self.handed_on >= _HANDED_ON_PER_TICK:
-            self.not_handed_on(difference)
-            return
+    def may_hand_on(self, size: int) -> bool:
+        """Tell whether two answers of so many bytes may be handed on to be opened.
+
+        To open two answers costs a hundred times what it costs to mirror them; a share of those
+        that differ tells as much, and the others are counted and weighted.
+        """
+        if self.handed_on >= _HANDED_ON_PER_TICK or self.room_bytes < 0:
+            return False
         self.handed_on += 1
-        self.on_difference(difference)
+        self.room_bytes -= size
+        return True
 
     def not_confirmed(self) -> None:
         """Stop: what should have been a dry run may have been stored. Only the parent goes on."""
@@ -198,13 +207,16 @@ class Mirror:
         self.controls_unconfirmed += 1
         self.control_rate = 0.0
 
-    def not_handed_on(self, difference: ShadowDiffered) -> None:
+    def not_handed_on(self, *, control: bool) -> None:
         """Count a difference that nobody will look into."""
-        self._drop("difference_not_opened", control=difference.control)
+        self._drop("difference_not_opened", control=control)
 
     def tick(self, now_us: int) -> None:
         """Do what is done a few times a second."""
         self.handed_on = 0
+        grown = (now_us - self.room_at_us) * self.opened_per_s / _SECOND_US
+        self.room_bytes = min(self.room_cap, self.room_bytes + grown)
+        self.room_at_us = now_us
         for pool in self.pools.values():
             pool.sweep(now_us)
 
@@ -262,6 +274,16 @@ class Shadow:
             )
         )
 
+    def agrees(self, answer: AnswerHead) -> bool:
+        """Tell by the head alone that nothing differs, and that the body need not be kept."""
+        mine = self.answer
+        return (
+            mine.sync_digest != b""
+            and mine.sync_digest == answer.sync_digest
+            and mine.sync_records == answer.sync_records
+            and mine.status == answer.status
+        )
+
     def answered(self, answer: AnswerHead, body: Body) -> None:
         """Compare; see the module."""
         mirror, mine = self.mirror, self.answer
@@ -275,19 +297,15 @@ class Shadow:
             mirror.done(self)
             return
         self._record(_outcome(answer), max(answer.sync_records, mine.sync_records))
-        if mine.sync_digest and answer.sync_digest:
-            same = (
-                mine.sync_digest == answer.sync_digest and mine.sync_records == answer.sync_records
-            )
-        else:
-            same = bodies.same(self.answer_body, body)
-        if same and mine.status == answer.status:
+        by_digest = bool(mine.sync_digest and answer.sync_digest)
+        alike = mine.status == answer.status and not by_digest
+        if self.agrees(answer) or (alike and bodies.same(self.answer_body, body)):
             tally.matched += 1
             tally.listings_matched += mine.sync_records
         else:
             tally.differed += 1
             tally.listings_differed += max(answer.sync_records, mine.sync_records)
-            mirror.differed(self._difference(answer, body))
+            self._differs(answer, body)
         mirror.done(self)
 
     def interim(self, answer: AnswerHead) -> None:
@@ -301,7 +319,7 @@ class Shadow:
         if failure is Failure.OVERSIZED:  # it is an answer, and not the one the client got
             tally.differed += 1
             tally.listings_differed += listings
-            mirror.differed(self._difference(self.answer, None))
+            self._differs(self.answer, None)
         else:
             tally.miss(failure.reason, listings)
             self._record(Outcome.IGNORED if failure is Failure.SATURATED else Outcome.ERROR, 0)
@@ -317,10 +335,17 @@ class Shadow:
         )
         plane.on_outcome(self.side.name, outcome)
 
+    def _differs(self, answer: AnswerHead, body: Body | None) -> None:
+        """Hand on what is not the same; a body that is None was too large to be kept."""
+        size = 0 if body is None else len(body) + len(self.answer_body)
+        if size > _HANDED_ON_BYTES:
+            size, body = 0, None
+        if self.mirror.may_hand_on(size):
+            self.mirror.on_difference(self._difference(answer, body))
+        else:
+            self.mirror.not_handed_on(control=self.control)
+
     def _difference(self, answer: AnswerHead, body: Body | None) -> ShadowDiffered:
-        """Tell of two answers; without a body of the shadow's, it was too large to be kept."""
-        if body is not None and len(body) + len(self.answer_body) > _HANDED_ON_BYTES:
-            body = None
         return ShadowDiffered(
             worker=self.mirror.plane.worker,
             at_us=monotonic_ns() // 1000 + self.mirror.plane.epoch_us,

@@ -14,10 +14,10 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from gateway.proxy.remembered import Heads
 from gateway.proxy.upstream import Failure, UpstreamConnection
 
 if TYPE_CHECKING:
-    from gateway.proxy.answers import AnswerHead
     from gateway.proxy.reading import Buffers
     from gateway.proxy.upstream import Call
 
@@ -51,7 +51,7 @@ class Pool:
         self.stall_us = stall_us
         self.max_answer_bytes = max_answer_bytes
         self.buffers = buffers
-        self.heads: dict[bytes, AnswerHead] = {}
+        self.heads = Heads(max_answer_bytes)
         self.idle: list[UpstreamConnection] = []
         self.all: set[UpstreamConnection] = set()
         self.waiting: deque[tuple[int, Call]] = deque()

@@ -126,7 +126,7 @@ class Reporter(asyncio.Protocol):
         if self._flowing():
             self.send(difference)
         else:
-            self.plane.mirror.not_handed_on(difference)
+            self.plane.mirror.not_handed_on(control=difference.control)
 
     def tick(self) -> None:
         """Report the last second when it is over."""

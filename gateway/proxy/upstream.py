@@ -6,9 +6,7 @@ reaches a client as half an answer, a slow client never holds an upstream, and t
 free again the moment the last byte is here. A connection that has shown anything but one complete,
 well-framed answer is closed and never used again.
 
-Equal heads are read once: systems answer most requests with the same head, byte for byte, so what
-llhttp and `answers` made of a head is remembered by its bytes, and only bodies delimited by
-Content-Length are read that way.
+Equal heads are read once (`remembered`): only bodies delimited by Content-Length are read that way.
 """
 
 from __future__ import annotations
@@ -26,11 +24,12 @@ from gateway.proxy.bodies import JOIN_BELOW_BYTES, tail
 from gateway.proxy.reading import LARGE_BYTES, read_large
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.proxy.bodies import Body
     from gateway.proxy.pool import Pool
 
 _HEAD_END: Final = b"\r\n\r\n"
-_MEMO_ENTRIES: Final = 512
 _MEMO_HEAD_BYTES: Final = 4096
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _SWITCHING: Final = 101
@@ -63,6 +62,11 @@ class Call(Protocol):
     to_head: bool
     deadline_us: int
 
+    @property
+    def agrees(self) -> Callable[[AnswerHead], bool] | None:
+        """What tells by the head alone that the body is not needed, if anything can."""
+        ...
+
     def answered(self, answer: AnswerHead, body: Body) -> None:
         """Take the whole answer."""
         ...
@@ -81,7 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "answer", "answer_bytes", "call", "complete", "deadline_us", "headers", "idle_since_us",
-        "need", "opening", "parser", "parts", "pool", "reason", "served", "spare",
+        "need", "opening", "parser", "parts", "pool", "reason", "served", "skip", "spare",
         "surplus", "transport",
     )  # fmt: skip
 
@@ -95,12 +99,13 @@ class UpstreamConnection(asyncio.Protocol):
         self.parser: httptools.HttpResponseParser | None = None
         self.spare: httptools.HttpResponseParser | None = None
         self.need = 0
+        self.skip = False
         self.opening = b""
         self._reset()
 
     def _reset(self) -> None:
         self.answer: AnswerHead | None = None
-        self.parts: list[bytes] = []
+        self.parts: list[Body] = []
         self.answer_bytes = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.reason = b""
@@ -181,16 +186,20 @@ class UpstreamConnection(asyncio.Protocol):
         self.answer = answer
         self.opening = data[:1]
         self.need = answer.length
-        self._take_body(data[end:])
+        agrees = self.call.agrees  # type: ignore[union-attr]  # as above
+        self.skip = agrees is not None and agrees(answer)
+        self._take_body(tail(data, end))
 
-    def _take_body(self, data: bytes) -> None:
+    def _take_body(self, data: Body) -> None:
         if len(data) < self.need:
-            self.parts.append(data)
+            if not self.skip:
+                self.parts.append(data)
             self.need -= len(data)
             self._pace()
             return
         surplus = len(data) > self.need
-        self.parts.append(data[: self.need] if surplus else data)
+        if not self.skip:
+            self.parts.append(data[: self.need] if surplus else data)
         self.need = 0
         self._finish(cast("AnswerHead", self.answer), b"".join(self.parts), reuse=not surplus)
 
@@ -222,24 +231,10 @@ class UpstreamConnection(asyncio.Protocol):
                 return
         if self.complete:
             answer = cast("AnswerHead", self.answer)
-            self._remember(answer)
+            self.pool.heads.remember(self.opening[: self.opening.find(_HEAD_END) + 4], answer)
             self._finish(answer, b"".join(self.parts), reuse=not self.surplus)
         else:
             self._pace()
-
-    def _remember(self, answer: AnswerHead) -> None:
-        head = self.opening[: self.opening.find(_HEAD_END) + 4]
-        if (
-            answer.length >= 0
-            and answer.keep_alive
-            and not answer.sync_id  # unlike any other
-            and len(head) <= _MEMO_HEAD_BYTES
-        ):
-            heads = self.pool.heads
-            if len(heads) >= _MEMO_ENTRIES:
-                heads.clear()
-            if head.startswith(b"HTTP/1.1 "):
-                heads[head] = answer
 
     def on_message_begin(self) -> None:
         """Notice a second answer to one question."""

@@ -21,7 +21,14 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tests.bench import comparison_speed, contenders, crowded, evidence_table
+from tests.bench import (
+    comparison_speed,
+    contenders,
+    crowded,
+    differing,
+    evidence_table,
+    mirror_trouble,
+)
 from tests.bench.load import Reading, Workload, memory_of_idle_connections, run
 
 if TYPE_CHECKING:
@@ -195,6 +202,10 @@ def main() -> int:
         say("\n")
         cost_table(bench, workloads(set(options.only.split(","))))
         crowded.main(*bench.upstreams, bench.folder, rounds=2 if options.quick else 6)
+        say("")
+        differing.main(bench.folder, rounds=rounds, seconds=options.seconds)
+        say("")
+        mirror_trouble.main(bench.upstreams[0], bench.folder, rounds=1 if options.quick else 6)
     say("")
     comparison_speed.main()
     say("")

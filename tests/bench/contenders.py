@@ -254,9 +254,15 @@ def split_by_caddy(folder: Path, old: int, new: int) -> Iterator[Contender]:
 
 @contextlib.contextmanager
 def gateway(
-    name: str, old: int, new: int, *, mirror: bool, prefix: str = "/api/property-listings"
+    name: str,
+    old: int,
+    new: int,
+    *,
+    mirror: bool,
+    prefix: str = "/api/property-listings",
+    reports: Path = Path(os.devnull),
 ) -> Iterator[Contender]:
-    """Run one worker with every feature on, and be its parent."""
+    """Run one worker with every feature on, and be its parent; what it says goes to `reports`."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     ours, theirs = socket.socketpair()
     # Limits are on and counted, but not met: nginx and HAProxy are not limited either.
@@ -289,5 +295,5 @@ def gateway(
         assert b"Hello" in ours.recv(4096)
         ours.settimeout(None)
         # What the worker reports must be read, or the socket fills up.
-        with _process(["cat"], stdin=ours.fileno(), stdout=subprocess.DEVNULL):
+        with reports.open("wb") as kept, _process(["cat"], stdin=ours.fileno(), stdout=kept):
             yield Contender(name, listener.getsockname()[1], (process.pid,), mirrors=mirror)
