@@ -15,6 +15,7 @@ from collections.abc import Mapping  # noqa: TC003 - a dataclass field
 from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -141,6 +142,20 @@ def _public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _collector_url(value: str) -> str:
+    """Check the address, and that what speaks to it is installed: it would trace nothing."""
+    try:
+        there = find_spec("opentelemetry.exporter.otlp.proto.http")
+    except ModuleNotFoundError:
+        there = None
+    if there is None:
+        raise ValueError("needs an extra that is not installed: pip install 'syncgate[otel]'")
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not of the form http://collector:4318")
+    return value.rstrip("/") + ("/v1/traces" if parts.path in {"", "/"} else "")
+
+
 def _link_secret(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < _MIN_LINK_SECRET:
         raise ValueError(f"too short; use at least {_MIN_LINK_SECRET} random characters")
@@ -175,6 +190,7 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 Rate = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 ServiceUrl = Annotated[str, AfterValidator(_service_url)]
+CollectorUrl = Annotated[str, AfterValidator(_collector_url)]
 
 
 class Settings(BaseSettings):
@@ -248,6 +264,8 @@ class Settings(BaseSettings):
     tls_certificate: FilePath | None = Field(None, alias="GATEWAY_TLS_CERTIFICATE")
     tls_key: FilePath | None = Field(None, alias="GATEWAY_TLS_KEY")
     access_log_every: int = Field(0, alias="GATEWAY_ACCESS_LOG_EVERY", ge=0)
+    otlp_url: CollectorUrl | None = Field(None, alias="GATEWAY_OTLP_URL")
+    trace_ratio: float = Field(0.01, alias="GATEWAY_TRACE_RATIO", ge=0, le=1)
 
     # Watching.
     monitoring_enabled: bool = Field(True, alias="MONITORING_ENABLED")  # noqa: FBT003 - a default

@@ -28,6 +28,16 @@ def render(plane: Plane) -> dict[str, float]:
         cells[f"syncgate_fallbacks_total{{{system}}}"] = side.fallbacks
         cells[f"syncgate_retries_total{{{system}}}"] = side.retries
         cells[f"syncgate_upstream_connections{{{system}}}"] = len(side.pool.all)
+    cells.update(_shadows(plane))
+    for reason, count in plane.refused.items():
+        cells[f'syncgate_refused_total{{reason="{reason}"}}'] = count
+    if plane.tracing is not None:
+        cells.update(plane.tracing.cells())
+    return cells
+
+
+def _shadows(plane: Plane) -> dict[str, float]:
+    cells: dict[str, float] = {}
     mirror = plane.mirror
     for word, tally in (("shadow", mirror.tally), ("control", mirror.controls)):
         for result in ("matched", "differed", "failed"):
@@ -44,6 +54,4 @@ def render(plane: Plane) -> dict[str, float]:
     cells["syncgate_shadows_held_bytes"] = mirror.held_bytes
     for reason, count in mirror.dropped.items():
         cells[f'syncgate_shadows_dropped_total{{reason="{reason}"}}'] = count
-    for reason, count in plane.refused.items():
-        cells[f'syncgate_refused_total{{reason="{reason}"}}'] = count
     return cells

@@ -15,11 +15,12 @@ Who answers for a failure:
 
 from __future__ import annotations
 
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.breaker import BreakerState, Permit
 from gateway.core.model import Outcome
+from gateway.ports.spans import Span
 from gateway.proxy.guard import NO_BODY
 from gateway.proxy.problems import limited, problem, unavailable
 from gateway.proxy.upstream import Failure
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gateway.proxy.plane import Plane, Side
     from gateway.proxy.problems import Answer
     from gateway.proxy.protocol import ClientConnection
+    from gateway.proxy.tracing import Tracing
 
 _SECOND_US: Final = 1_000_000
 _SERVER_ERROR: Final = 500
@@ -47,9 +49,10 @@ _IGNORED: Final = int(Outcome.IGNORED)
 class Exchange:
     """A `Call` of the pool on behalf of one client's request."""
 
+    agrees = None
     __slots__ = (
         "body", "client", "deadline_us", "forced", "head", "kept", "permit", "plane",
-        "request_head", "request_id", "retried", "scope", "side", "started_us", "to_head",
+        "request_head", "request_id", "retried", "scope", "side", "span", "started_us", "to_head",
     )  # fmt: skip
 
     def __init__(self, plane: Plane, client: ClientConnection, head: Head, body: Body) -> None:
@@ -62,6 +65,7 @@ class Exchange:
         self.kept = True
         self.forced = False
         self.scope: bytes | None = None
+        self.span: tuple[bytes, bytes, bytes | None] | None = None
 
     # --- out ---
 
@@ -147,6 +151,8 @@ class Exchange:
         if trace is None:
             own = identity if head.request_id is None else self.plane.request_id()
             trace = b"00-%b-%b-00" % (own, own[16:])
+        if self.plane.tracing is not None:
+            trace = self._trace(trace, self.plane.tracing)
         self.request_head = b"".join(
             (
                 head.forward,
@@ -159,6 +165,25 @@ class Exchange:
                 b"\r\n\r\n" if client is None else client.forwarded,
             )
         )
+
+    def _trace(self, trace: bytes, tracing: Tracing) -> bytes:
+        """Make the gateway's own span the parent of what the system does, if it is sampled."""
+        if self.span is None:
+            self.span = tracing.begin(trace, own=self.head.traceparent is None)
+        return trace if self.span is None else b"00-%b-%b-01" % self.span[:2]
+
+    def _end_span(self, status: int) -> None:
+        tracing, end_ns = self.plane.tracing, time_ns()
+        if tracing is None or self.span is None:
+            return
+        trace_id, span_id, parent_id = self.span
+        took_ns = monotonic_ns() - self.started_us * 1000
+        tracing.end(
+            Span(
+                trace_id, span_id, parent_id, end_ns - took_ns, end_ns, self.head.method,
+                self.head.path, self.side.name, status, self.request_id,
+            )
+        )  # fmt: skip
 
     def _shut_out(self, side: Side, rejected: Rejected, now_us: int) -> None:
         """Go on without a side whose breaker is open."""
@@ -207,6 +232,8 @@ class Exchange:
 
     def _tell(self, answer: AnswerHead, body: Body) -> None:
         plane, client = self.plane, self.client
+        if self.span is not None:
+            self._end_span(answer.status)
         plane.in_flight -= 1
         if client is not None:
             client.answer(
@@ -268,6 +295,8 @@ class Exchange:
 
     def _reply(self, answer: Answer) -> None:
         """Answer from the gateway itself."""
+        if self.span is not None:
+            self._end_span(answer.status)
         if self.client is not None:
             self.client.answer(
                 answer.head, self.plane.mark, self.request_id, b"" if self.to_head else answer.body

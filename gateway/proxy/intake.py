@@ -187,7 +187,7 @@ class Intake(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         """Give the parser one message at a time, so that what stands between two is seen."""
-        parser: httptools.HttpRequestParser = self.parser
+        parser = cast("httptools.HttpRequestParser", self.parser)
         at, size = 0, len(data)
         while at < size:
             end = self._piece_end(data, at)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gateway.proxy.guard import Head
     from gateway.proxy.keyed import KeyedWrites
     from gateway.proxy.protocol import ClientConnection
+    from gateway.proxy.tracing import Tracing
 
 IGNORED: Final = int(Outcome.IGNORED)
 _POSITIONS: Final = 65_536
@@ -140,6 +141,7 @@ class Plane:
         self.below_prefix = self.prefix + b"/"
         self.scheme = b"https" if settings.tls_certificate else b"http"
         self.keyed: KeyedWrites | None = None
+        self.tracing: Tracing | None = None
         self.access_log = AccessLog(settings.access_log_every)
         self.connections: set[ClientConnection] = set()
         self.per_address: dict[str, int] = {}

@@ -34,10 +34,12 @@ from gateway.proxy.keyed import KeyedWrites
 from gateway.proxy.plane import Plane
 from gateway.proxy.protocol import factory
 from gateway.proxy.reporter import Reporter
+from gateway.proxy.tracing import Tracing
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from gateway.ports.spans import SpanExporter
     from gateway.proxy.keyed import KeyStore
 
 SETTINGS_VARIABLE: Final = "SYNCGATE_WORKER"
@@ -98,6 +100,8 @@ async def drain(plane: Plane) -> None:
     plane.mirror.close()
     if plane.keyed is not None:
         plane.keyed.close()
+    if plane.tracing is not None:
+        await loop.run_in_executor(None, plane.tracing.close)
 
 
 async def _serve(
@@ -106,7 +110,13 @@ async def _serve(
     loop = asyncio.get_running_loop()
     plane = Plane(settings, loop, worker=number)
     if settings.key_store is not None:
-        plane.keyed = KeyedWrites(plane, _key_store(settings.key_store, settings.key_store_path))
+        store: KeyStore = _named(settings.key_store)(settings.key_store_path)
+        plane.keyed = KeyedWrites(plane, store)
+    if settings.span_exporter is not None:
+        exporter: SpanExporter = _named(settings.span_exporter)(
+            settings.span_endpoint, worker=number
+        )
+        plane.tracing = Tracing(exporter, share=settings.span_share, new_id=plane.request_id)
     config = uvicorn.Config(
         _no_application,
         http=cast("Any", factory(plane)),
@@ -153,14 +163,10 @@ def run_worker(settings: DataPlaneSettings, *, number: int, listen_fd: int, link
     return 0
 
 
-def _key_store(named: str, path: str) -> KeyStore:
-    """Make the store that the composition root named; this process cannot know its class.
-
-    `path` is a file or a server's URL, as that class takes it.
-    """
-    module, _, name = named.partition(":")
-    made: KeyStore = getattr(importlib.import_module(module), name)(path)
-    return made
+def _named(class_path: str) -> Any:
+    """Find a class that the composition root named: this process cannot know its class."""
+    module, _, name = class_path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _room(settings: DataPlaneSettings) -> int:
