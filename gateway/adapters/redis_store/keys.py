@@ -35,6 +35,15 @@ class Keys:
     board: str = field(init=False)
     shares: tuple[str, str] = field(init=False)
     probes: str = field(init=False)
+    alerts: str = field(init=False)
+    alert_rows: str = field(init=False)
+    alert_notes: str = field(init=False)
+    alert_order: str = field(init=False)
+    alert_waiting: str = field(init=False)
+    alert_delivered: str = field(init=False)
+    alert_dead: str = field(init=False)
+    alert_ended: str = field(init=False)
+    alert_ends: str = field(init=False)
     channel: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,11 +59,9 @@ class Keys:
                 ),
             )
         tag = f"{{{self.prefix}}}:"
-        for name in (
-            "state", "heads", "audit", "decisions", "events", "measurements", "reports",
-            "commits", "lease", "fence", "board", "probes", "channel",
-        ):  # fmt: skip
-            object.__setattr__(self, name, tag + name)
+        for name in self.__slots__:
+            if name not in {"prefix", "shares"}:
+                object.__setattr__(self, name, tag + name)
         object.__setattr__(self, "shares", (tag + "shares:even", tag + "shares:odd"))
 
     SHARDS: ClassVar[int] = 16
