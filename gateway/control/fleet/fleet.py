@@ -116,9 +116,8 @@ class Fleet:
         return self.lease.fencing_token if self.role is Role.DECIDES else 0
 
     def unknown(self) -> tuple[str, ...]:
-        """Name the replicas whose numbers are missing here; ourselves if we cannot hear any."""
-        names = self.members.unknown()
-        return names if self.connected else (*names, f"{self.identity.name} (alone)")
+        """Name the replicas whose numbers are missing here."""
+        return self.members.unknown()
 
     # --- telling and reading -----------------------------------------------------------------
 

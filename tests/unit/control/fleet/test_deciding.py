@@ -1,0 +1,194 @@
+"""Who decides, and that nobody decides who should not: leases, fencing, two at once."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from gateway.control.fleet.fleet import Role
+from gateway.core import rollout
+from gateway.core.model import Outcome, Variant
+from gateway.core.rollout import Status
+from gateway.errors import RefusedError, StateError
+from gateway.ports import SYSTEM_ACTOR, CommandKind
+from tests.support.fleet_room import FleetRoom, Replica
+from tests.support.plans import quick_plan
+from tests.support.scale import scale
+
+
+@pytest.fixture
+async def room() -> FleetRoom:
+    """Three replicas that know one another, at 10 percent."""
+    room = FleetRoom()
+    await room.join("a", "b", "c")
+    await room.replicas[1].order(CommandKind.WEIGHT, weight_bp=1_000)
+    await room.seconds(2)
+    return room
+
+
+async def test_one_decides_and_all_route_alike(room: FleetRoom) -> None:
+    """An order given to any replica is in force everywhere within a second."""
+    assert [replica.weight_bp for replica in room.replicas] == [1_000] * 3
+    assert len(room.deciding) == 1
+    await room.replicas[2].order(CommandKind.WEIGHT, weight_bp=2_500)
+    for replica in room.replicas:
+        await replica.exchange()
+    assert [replica.weight_bp for replica in room.replicas] == [2_500] * 3
+    assert len({replica.state for replica in room.replicas}) == 1
+
+
+async def test_failures_that_others_saw_are_evidence(room: FleetRoom) -> None:
+    """Errors spread over three replicas add up, and traffic goes back once, with one word."""
+    for replica in room.replicas:
+        await replica.sees(Variant.CANARY, Outcome.ERROR, 2)
+        await replica.sees(Variant.BASELINE, Outcome.OK, 40)
+    assert {replica.state.status for replica in room.replicas} == {Status.IDLE}
+    await room.seconds(3)
+    assert {replica.state.status for replica in room.replicas} == {Status.ROLLED_BACK}
+    assert [replica.weight_bp for replica in room.replicas] == [0] * 3
+    rollbacks = [entry for entry in room.server.audit if entry.action == "rollback"]
+    assert len(rollbacks) == 1
+    notices = [
+        action
+        for replica in room.replicas
+        for action in replica.done
+        if isinstance(action, rollout.Notify) and action.key == "rolled_back"
+    ]
+    assert len(notices) == 1
+
+
+async def test_two_controllers_at_once_roll_back_once(room: FleetRoom) -> None:
+    """Both believe to hold the lease and act on the same evidence: one is stored, one is told."""
+    first = room.deciding[0]
+    second = next(replica for replica in room.replicas if replica is not first)
+    second.lease.fencing_token = first.lease.fencing_token
+    second.lease.until_us = first.lease.until_us
+    assert first.fleet.role is second.fleet.role is Role.DECIDES
+    for replica in (first, second):
+        await replica.sees(Variant.CANARY, Outcome.ERROR, 6)
+        await replica.sees(Variant.BASELINE, Outcome.OK, 40)
+    await room.seconds(2)
+    assert {replica.state.status for replica in room.replicas} == {Status.ROLLED_BACK}
+    assert sum(entry.action == "rollback" for entry in room.server.audit) == 1
+    told = [
+        action
+        for replica in room.replicas
+        for action in replica.done
+        if isinstance(action, rollout.Notify) and action.key == "rolled_back"
+    ]
+    assert len(told) == 1
+
+
+async def test_a_controller_that_slept_through_its_lease_writes_nothing() -> None:
+    """Whenever it falls asleep and however long it sleeps: no step of an older lease is stored."""
+    dice = random.Random(7)
+    room = FleetRoom(quick_plan(bake_s=100_000))
+    await room.join("a", "b")
+    await room.replicas[0].order(CommandKind.WEIGHT, weight_bp=1_000)
+    slept = 0
+    for _ in range(scale(quick=30, full=1_000)):
+        await room.seconds(1)
+        [holder] = room.deciding
+        other = next(replica for replica in room.replicas if replica is not holder)
+        inputs = holder.controller._gather()
+        # It has decided, and stops before it stores.
+        engine, token = holder.controller._turns.engine, holder.fleet.token
+        turn = engine.order(rollout.SetWeight("policy", "stale", rollout.State().write_bp), inputs)
+        holder.frozen = True
+        await room.seconds(dice.randint(4, 9))
+        assert not holder.lease.held
+        assert other.lease.held
+        if dice.random() < 0.5:
+            await other.order(CommandKind.WEIGHT, weight_bp=dice.randint(1, 5_000))
+        stored = room.server.version
+        with pytest.raises(StateError):
+            await holder.controller._turns.take(
+                turn, inputs, event=None, by=SYSTEM_ACTOR, token=token
+            )
+        assert room.server.version == stored
+        assert holder.fleet.role is not Role.DECIDES
+        holder.frozen = False
+        slept += 1
+        await room.seconds(2)
+        assert len({replica.state.write_bp for replica in room.replicas}) == 1
+    assert slept
+    tokens = [token for token, _ in room.server.commits if token]
+    assert tokens == sorted(tokens)
+
+
+async def test_an_order_that_was_overtaken_is_tried_once_more(room: FleetRoom) -> None:
+    """A replica that has not heard of the newest state looks at it and obeys on top of it."""
+    a, b, _ = room.replicas
+    await a.order(CommandKind.WEIGHT, weight_bp=2_000)
+    assert b.state.write_bp == 1_000
+    assert (await b.order(CommandKind.WEIGHT, weight_bp=3_000)).write_bp == 3_000
+    assert [entry.after["write_weight_bp"] for entry in room.server.audit] == [1_000, 2_000, 3_000]
+    assert room.server.audit[-1].before["write_weight_bp"] == 2_000
+
+
+async def test_an_order_that_no_longer_fits_is_refused(room: FleetRoom) -> None:
+    """Who wants more weight while another has stopped everything is told so; nothing moves."""
+    a, b, _ = room.replicas
+    await a.order(CommandKind.EMERGENCY_STOP)
+    with pytest.raises(RefusedError):
+        await b.order(CommandKind.WEIGHT, weight_bp=9_000)
+    assert b.state.status is Status.EMERGENCY_STOPPED
+    assert b.weight_bp == 0
+
+
+async def test_a_silent_replica_is_named_and_holds_the_promotion() -> None:
+    """Its numbers are unknown, not zero: the gate says so by name until it reports or is gone."""
+    room = FleetRoom(quick_plan(bake_s=6))
+    await room.join("a", "b", "c")
+    await room.replicas[0].order(CommandKind.START)
+    room.replicas[2].frozen = True
+    await room.seconds(12)
+    assert {replica.state.why.key for replica in room.replicas[:2]} == {"started"}
+    [gate] = [
+        gate for gate in room.deciding[0].controller.view().gates if gate.name == "replica_unknown"
+    ]
+    assert "c" in gate.reason
+    assert sum(event.kind == "replica.silent" for event in room.server.events) == 1
+    room.replicas[2].frozen = False
+    await room.seconds(10)
+    assert {replica.state.why.key for replica in room.replicas} == {"waiting"}
+
+
+async def test_one_open_breaker_pages_and_moves_nothing(room: FleetRoom) -> None:
+    """One replica gave up on new; the other two have not: that says more of the replica."""
+    a = room.replicas[0]
+    for _ in range(5):
+        room.clock.advance(1)
+        await a.reports(breaker="open")
+        for replica in room.replicas[1:]:
+            await replica.reports()
+        for replica in room.replicas:
+            await replica.second()
+    assert {replica.state.status for replica in room.replicas} == {Status.IDLE}
+    assert "one_breaker" in {one.key for one in room.deciding[0].state.incidents}
+
+
+def _versions(replicas: list[Replica]) -> list[Any]:
+    return [replica.state.version for replica in replicas]
+
+
+async def test_clocks_an_hour_apart_decide_nothing() -> None:
+    """Seconds and outcomes are filed by their age, so a replica whose clock is wrong is heard."""
+    room = FleetRoom()
+    await room.join("a")
+    await room.join("b", ahead_us=3_600_000_000)
+    await room.replicas[0].order(CommandKind.WEIGHT, weight_bp=1_000)
+    await room.seconds(4)
+    a, b = room.replicas
+    assert _versions(room.replicas)[0] == _versions(room.replicas)[1]
+    readings = {r.variant: r for r in a.controller._gather().readings if r.window_s == 60}
+    now_us = a.clock.now_us()
+    for reading in readings.values():
+        assert now_us - reading.at_us < 6_000_000
+    for _ in range(6):
+        await b.sees(Variant.CANARY, Outcome.ERROR, 1)
+        await b.sees(Variant.BASELINE, Outcome.OK, 20)
+    await room.seconds(3)
+    assert a.state.status is b.state.status is Status.ROLLED_BACK
