@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gateway.admin.alerted import Alert
     from gateway.admin.dashboard.words import Words
+
+_MINUTE_S: Final = 60
 
 
 def alerts_section(alerts: list[Alert], say: Words) -> str:
@@ -34,11 +36,16 @@ def _row(one: Alert, say: Words) -> str:
             stands += f" · {say('answer_by')} {one.answer_by:%m-%d %H:%M} UTC"
     system = one.system.value if one.system else ""
     return (
-        f'<tr><td>#{one.id}</td><td class="{_e(one.level.value)}">{_e(say(one.level.value))}</td>'
+        f'<tr><td>#{one.id}</td><td class="level {_e(one.level.value)}">{_e(say(one.level.value))}</td>'
         f'<td>{_e(title)}<div class="dim">{_e(system)}</div></td><td class="r">{_e(why)}</td>'
-        f'<td class="n">{_e(say.span(one.lasted_s))}</td><td class="r">{_e(stands)}<br>'
+        f'<td class="n">{_e(say.span(_rounded(one.lasted_s)))}</td><td class="r">{_e(stands)}<br>'
         f"<code>{_e(_todo(one))}</code></td></tr>"
     )
+
+
+def _rounded(seconds: float) -> float:
+    """Leave out what nobody reads: seconds of what lasts minutes."""
+    return seconds if seconds < _MINUTE_S else seconds // _MINUTE_S * _MINUTE_S
 
 
 def _todo(one: Alert) -> str:
