@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.core import rollout
+    from gateway.ports import LoadSource
     from gateway.settings import Settings
 
 LEASE_PARTS: Final = 3
@@ -119,6 +120,8 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
         )
     if settings.monitoring_enabled:
         yield partial(watching.sample_resources, controller, resources, clock=clock)
+        if (load := _database_load(settings)) is not None:
+            yield partial(watching.watch_load, controller, load, clock=clock, every_s=poll_every_s)
         for variant in Variant:
             yield partial(
                 watching.poll_metrics,
@@ -128,6 +131,14 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
                 clock=clock,
                 every_s=poll_every_s,
             )
+
+
+def _database_load(settings: Settings) -> LoadSource | None:
+    if settings.database_url is None:
+        return None
+    from gateway.adapters.database_load import DatabaseLoad  # noqa: PLC0415 - psycopg loads slowly
+
+    return DatabaseLoad(settings.database_url.get_secret_value())
 
 
 async def _reload_on_request(gateway: Gateway, reload: asyncio.Event) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.control.resources import Resources
     from gateway.control.workers import WorkerPool
     from gateway.core.model import Variant
-    from gateway.ports import Clock, Probe
+    from gateway.ports import Clock, LoadSource, Probe
 
 RESOURCES_EVERY_S: Final = 5.0
 _AFTER_A_CRASH_S: Final = 1.0
@@ -119,6 +119,29 @@ async def poll_metrics(
         if bool(reason) is readable:
             readable = not reason
             await controller.source_changed(variant, readable=readable, reason=reason)
+        await asyncio.sleep(every_s)
+
+
+async def watch_load(
+    controller: Controller, source: LoadSource, *, clock: Clock, every_s: float
+) -> None:
+    """Read the database's load; while it cannot be read the last figure grows stale."""
+    readable = True
+    while True:
+        try:
+            ratio = await source.read()
+        except UnreachableError as error:
+            if readable:
+                readable = False
+                await controller.tell("source.unreadable", error.message)
+        else:
+            draft = MeasurementDraft(
+                clock.now_us(), Metric.DATABASE_LOAD_RATIO.value, ratio, source="postgresql"
+            )
+            controller.sampled([draft])
+            if not readable:
+                readable = True
+                await controller.tell("source.readable", "The database's load is read again.")
         await asyncio.sleep(every_s)
 
 

@@ -40,6 +40,7 @@ from gateway.ports.record import (
 from gateway.ports.world import (
     Clock,
     Lease,
+    LoadSource,
     Notice,
     Probe,
     ProbeResult,
@@ -65,6 +66,7 @@ __all__ = [
     "EventDraft",
     "FleetView",
     "Lease",
+    "LoadSource",
     "MeasurementDraft",
     "MirrorView",
     "Notice",

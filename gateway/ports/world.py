@@ -74,6 +74,14 @@ class Probe(Protocol):
         ...
 
 
+class LoadSource(Protocol):
+    """One ratio that is read now and then, such as the database's load."""
+
+    async def read(self) -> float:
+        """Give the ratio, 0..1; UnreachableError when it is not known."""
+        ...
+
+
 class Lease(Protocol):
     """The right to decide. On one node it is always held; a fleet keeps it in Redis."""
 
