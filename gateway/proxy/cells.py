@@ -47,6 +47,11 @@ def _shadows(plane: Plane) -> dict[str, float]:
             cells[f'syncgate_{word}_listings_total{{result="{result}"}}'] = listings
         for reason, count in tally.unanswered.items():
             cells[f'syncgate_{word}s_unanswered_total{{reason="{reason}"}}'] = count
+    timed = mirror.tally
+    cells["syncgate_shadows_timed_total"] = timed.timed
+    cells["syncgate_shadow_timed_listings_total"] = timed.timed_listings
+    for name, took_us in (("old", timed.timed_old_us), ("new", timed.timed_shadow_us)):
+        cells[f'syncgate_shadow_timed_seconds_total{{system="{name}"}}'] = took_us / 1e6
     cells["syncgate_shadows_unconfirmed_total"] = mirror.unconfirmed
     cells["syncgate_controls_unconfirmed_total"] = mirror.controls_unconfirmed
     cells["syncgate_shadows_in_flight"] = mirror.in_flight

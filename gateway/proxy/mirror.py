@@ -63,8 +63,20 @@ class Tally:
     listings_differed: int = 0
     listings_lost: int = 0
     """Of shadows that gave nothing to compare: failed or dropped."""
+    timed: int = 0
+    timed_listings: int = 0
+    timed_old_us: int = 0
+    timed_shadow_us: int = 0
+    """How long the same syncs took both: those that went well in both, of equally many listings."""
     unanswered: dict[str, int] = field(default_factory=dict)
     """Why those that failed had none."""
+
+    def time(self, listings: int, old_us: int, shadow_us: int) -> None:
+        """Add one sync that both have done."""
+        self.timed += 1
+        self.timed_listings += listings
+        self.timed_old_us += old_us
+        self.timed_shadow_us += shadow_us
 
     def miss(self, reason: str, listings: int) -> None:
         """Count one that gave nothing to compare."""
@@ -235,7 +247,7 @@ class Shadow:
 
     __slots__ = (
         "answer", "answer_body", "body", "control", "deadline_us", "dry", "held_bytes", "mirror",
-        "path", "request_head", "request_id", "side", "started_us", "to_head",
+        "path", "request_head", "request_id", "side", "started_us", "to_head", "took_us",
     )  # fmt: skip
 
     def __init__(
@@ -256,6 +268,7 @@ class Shadow:
         self.body = exchange.body
         self.path = exchange.head.path
         self.request_id = exchange.request_id
+        self.took_us = monotonic_ns() // 1000 - exchange.started_us
         self.to_head = False
         self.started_us = 0
         self.deadline_us = 0
@@ -297,6 +310,10 @@ class Shadow:
             mirror.done(self)
             return
         self._record(_outcome(answer), max(answer.sync_records, mine.sync_records))
+        well = _outcome(mine) is _outcome(answer) is Outcome.OK
+        if well and not self.control and mine.sync_records == answer.sync_records > 0:
+            shadow_us = monotonic_ns() // 1000 - self.started_us
+            tally.time(mine.sync_records, self.took_us, shadow_us)
         by_digest = bool(mine.sync_digest and answer.sync_digest)
         alike = mine.status == answer.status and not by_digest
         if self.agrees(answer) or (alike and bodies.same(self.answer_body, body)):
