@@ -149,10 +149,11 @@ class World:
     def _reading(self, system: Variant, window_s: int) -> Reading:
         ratio = self.errors[system]
         errors = 0 if ratio is None else round(self.sample * ratio)
+        sync_s = self.sync_s if system is NEW else None
         return Reading(
             system, window_s, self.now_us, ok=0 if ratio is None else self.sample - errors,
-            errors=errors, latency_p95_ms=12.0, sync_s_per_1000=self.sync_s,
-            syncs=0 if self.sync_s is None else 3,
+            errors=errors, latency_p95_ms=12.0, sync_s_per_1000=sync_s,
+            syncs=0 if sync_s is None else 3,
         )  # fmt: skip
 
     def look(self, at_s: float | None = None, *said: Said) -> Outcome:

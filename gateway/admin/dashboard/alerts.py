@@ -36,7 +36,8 @@ def _row(one: Alert, say: Words) -> str:
             stands += f" · {say('answer_by')} {one.answer_by:%m-%d %H:%M} UTC"
     system = one.system.value if one.system else ""
     return (
-        f'<tr><td>#{one.id}</td><td class="level {_e(one.level.value)}">{_e(say(one.level.value))}</td>'
+        f"<tr><td>#{one.id}</td>"
+        f'<td class="level {_e(one.level.value)}">{_e(say(one.level.value))}</td>'
         f'<td>{_e(title)}<div class="dim">{_e(system)}</div></td><td class="r">{_e(why)}</td>'
         f'<td class="n">{_e(say.span(_rounded(one.lasted_s)))}</td><td class="r">{_e(stands)}<br>'
         f"<code>{_e(_todo(one))}</code></td></tr>"

@@ -60,7 +60,7 @@ def over_limit(
 ) -> Sentence:
     """Say that a figure is beyond its limit."""
     told = [(figure(rule, value, each), figure(rule, threshold, each)) for each in (0, 1)]
-    window = (f" in {span(rule.window_s, 0)}", f"、{span(rule.window_s, 1)}間")
+    window = (f", last {span(rule.window_s, 0)}", f"、直近 {span(rule.window_s, 1)}")
     if not rule.metric.from_window:
         window = ("", "")
     english, japanese = METRIC_LABELS[rule.metric.value]
@@ -69,7 +69,7 @@ def over_limit(
     return Sentence(
         f"The {english} of {system or WHOLE.en} is {told[0][0]}; the limit is {told[0][1]} "
         f"(sample {sample:,}{window[0]}).",
-        f"{system or WHOLE.ja} の{japanese}は {told[1][0]} です"
+        f"{system or WHOLE.ja}の{japanese}は {told[1][0]} です"
         f"(上限 {told[1][1]}、標本 {sample:,}{window[1]})。",
     )
 
@@ -81,11 +81,11 @@ def missing(metric: Metric, system: str | None, *, never: bool) -> Sentence:
         return Sentence(
             f"Nobody has ever reported the {english} of {system or WHOLE.en}: unknown never counts "
             "as good.",
-            f"{system or WHOLE.ja} の{japanese}は一度も報告されていません。"
+            f"{system or WHOLE.ja}の{japanese}は一度も報告されていません。"
             "不明は良好とみなしません。",
         )
     return Sentence(
         f"The {english} of {system or WHOLE.en} is not reported any more: unknown never counts as "
         "good.",
-        f"{system or WHOLE.ja} の{japanese}が届かなくなりました。不明は良好とみなしません。",
+        f"{system or WHOLE.ja}の{japanese}が届かなくなりました。不明は良好とみなしません。",
     )
