@@ -39,6 +39,11 @@ class Gcra:
 class SharedTat(Protocol):
     """Where replicas keep their common `tat`."""
 
+    @property
+    def replicas(self) -> int:
+        """How many drew on it when it was last reached; at least 1."""
+        ...
+
     async def reserve(self, rule: Gcra) -> int | None:
         """Take one call of the common budget; the microseconds to wait, or None if unreachable."""
         ...
@@ -51,8 +56,8 @@ class SharedTat(Protocol):
 class CallBudget:
     """The budget of calls, and how much of it this process uses. A rate of 0 sets no limit.
 
-    With `shared`, all replicas draw on one budget; while it cannot be reached each keeps to the
-    rate by itself, which is better than stopping and better than no limit.
+    With `shared`, all replicas draw on one budget; while it cannot be reached each keeps to its
+    part of the rate, without a burst, so that together they keep to the whole.
     """
 
     def __init__(self, rate: float, *, shared: SharedTat | None = None) -> None:
@@ -60,6 +65,7 @@ class CallBudget:
         self._rule = Gcra.per_second(rate) if rate else None
         self._shared = shared
         self._tat_us = 0
+        self._alone = True
         self._calls: deque[int] = deque()
 
     async def reserve(self, now_us: int) -> int:
@@ -68,11 +74,22 @@ class CallBudget:
         if self._rule is not None:
             common = await self._shared.reserve(self._rule) if self._shared else None
             if common is None:
-                self._tat_us, wait_us = self._rule.reserve(self._tat_us, now_us)
+                wait_us = self._by_oneself(self._rule, now_us)
             else:
-                wait_us = common
+                wait_us, self._alone = common, False
         self._calls.append(now_us + wait_us)
         self._forget(now_us)
+        return wait_us
+
+    def _by_oneself(self, rule: Gcra, now_us: int) -> int:
+        """Take one call of this replica's part."""
+        replicas = max(1, self._shared.replicas) if self._shared else 1
+        part = Gcra(rule.interval_us * replicas, max(1, rule.burst // replicas))
+        if not self._alone:
+            # The burst was the common budget's, and may have been used a moment ago.
+            self._alone = True
+            self._tat_us = max(self._tat_us, now_us + part.burst * part.interval_us)
+        self._tat_us, wait_us = part.reserve(self._tat_us, now_us)
         return wait_us
 
     async def close(self) -> None:

@@ -29,6 +29,8 @@ from gateway.errors import (
     SyncgateError,
 )
 from gateway.ports.fleet import HolderAsk
+from sync_new.limiter import Gcra
+from sync_new.redis_budget import RedisTat
 from tests.contract.fleet.contract import QUOTA, ask
 from tests.contract.state_store.contract import step
 from tests.support.redis_servers import KINDS, LOOPBACK, RedisServer
@@ -73,6 +75,9 @@ async def everything_works(url: str) -> None:
         stored = await store.load()
         assert stored is not None
         assert (await store.verify_audit()).intact
+    tat = RedisTat(url)
+    assert await tat.reserve(Gcra.per_second(10)) == 0, "the new service takes the same URL"
+    await tat.close()
     keys = RedisKeys(url if "timeout_ms" in url else f"{url}{'&' if '?' in url else '?'}{PATIENCE}")
     for number in range(20):
         scope = bytes([number]) * 24
