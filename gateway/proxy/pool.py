@@ -2,8 +2,12 @@
 The connections to one upstream: last in, first out, so that the warmest is used and the rest age.
 
 A call that finds no free connection waits its turn while a new one is opened, up to the limit; it
-waits no longer than a connection may take to open. Connections rest for less time than any
-upstream keeps them, so a request does not ride one that is being closed at the other end.
+waits no longer than a connection may take to open. When all connections are taken and the queue has
+not been empty for a second, waiting helps nobody: more comes in than goes out, and everyone would
+only be served late. Then calls wait a tenth of a second, and the rest is told so at once.
+
+Connections rest for less time than any upstream keeps them, so a request does not ride one that is
+being closed at the other end.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from gateway.proxy.upstream import Call
 
 _HTTP_PORT: Final = 80
+_STANDING_US: Final = 1_000_000
+_SHORT_PATIENCE_US: Final = 100_000
 
 
 class Pool:
@@ -55,6 +61,8 @@ class Pool:
         self.idle: list[UpstreamConnection] = []
         self.all: set[UpstreamConnection] = set()
         self.waiting: deque[tuple[int, Call]] = deque()
+        self.waiting_since_us = 0
+        self.cut_us = 0
         self.opening: set[asyncio.Task[None]] = set()
         self.closed = False
 
@@ -63,7 +71,10 @@ class Pool:
         if self.idle and not fresh:
             self.idle.pop().send(call)
             return True
-        self.waiting.append((monotonic_ns() // 1000 + self.connect_timeout_us, call))
+        now_us = monotonic_ns() // 1000
+        if not self.waiting:
+            self.waiting_since_us = now_us
+        self.waiting.append((now_us, call))
         self._open_more()
         return False
 
@@ -113,6 +124,8 @@ class Pool:
         self.all.discard(connection)
         if connection in self.idle:
             self.idle.remove(connection)
+        if self.waiting and not self.closed:
+            self._open_more()
 
     def sweep(self, now_us: int) -> None:
         """End what took too long; called a few times a second."""
@@ -124,8 +137,20 @@ class Pool:
                     connection.close()
             elif now_us >= connection.deadline_us:
                 connection.expire()
-        while self.waiting and self.waiting[0][0] <= now_us:
+        short = self._stands(now_us)
+        patience_us = (
+            min(_SHORT_PATIENCE_US, self.connect_timeout_us) if short else self.connect_timeout_us
+        )
+        while self.waiting and self.waiting[0][0] + patience_us <= now_us:
+            if short:
+                self.cut_us = now_us
             self._fail_oldest(Failure.SATURATED)
+
+    def _stands(self, now_us: int) -> bool:
+        """Tell whether the queue only makes everyone late, or did a moment ago; see the module."""
+        if len(self.all) < self.connections:
+            return False  # those are still being opened, which has its own deadline
+        return now_us - self.waiting_since_us >= _STANDING_US or now_us - self.cut_us < _STANDING_US
 
     def close(self) -> None:
         """Close every connection that is at rest, and the others when they are done."""

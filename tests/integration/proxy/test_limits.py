@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 
 from gateway.core.model import Outcome
 from gateway.proxy.configuration import DataPlaneSettings
@@ -16,6 +17,8 @@ from tests.support.dataplane import (
     split_answer,
     unlimited,
 )
+
+LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 async def test_a_client_over_its_limit_gets_429_and_is_told_when_to_come_back() -> None:
@@ -110,6 +113,48 @@ async def test_waiting_too_long_for_a_connection_is_our_own_503() -> None:
         assert (await gateway.ask()).status == 503
         assert gateway.runs == []
         first.cancel()
+
+
+async def test_under_twice_what_a_system_can_do_half_is_served_in_time() -> None:
+    """The queue does not stand: who is served waited a moment, and the others are told soon."""
+
+    async def slowly(_: Received) -> bytes:
+        await asyncio.sleep(0.02)
+        return OK
+
+    statuses: Counter[int] = Counter()
+    waiting: list[int] = []
+    async with (
+        RecordingUpstream(slowly) as old,
+        data_plane(unlimited(old.url, UNREACHABLE, upstream_connections=4)) as gateway,
+    ):
+
+        async def asks() -> None:
+            statuses[(await gateway.ask()).status] += 1
+
+        asked = []
+        for _ in range(40):  # three seconds of 400 a second, where 200 can be served
+            asked += [asyncio.create_task(asks()) for _ in range(30)]
+            await asyncio.sleep(0.075)
+            waiting.append(len(gateway.plane.old.pool.waiting))
+        await asyncio.gather(*asked)
+        assert set(statuses) == {200, 503}
+        assert statuses[200] > 100
+        assert max(waiting[-10:]) < max(waiting) / 2  # it does not grow with the overload's length
+        assert gateway.plane.refused["upstream_saturated"] == statuses[503]
+        assert not gateway.plane.old.counts[Outcome.ERROR]
+        assert (await gateway.ask()).status == 200
+
+
+async def test_those_who_wait_are_served_when_connections_close_behind_others() -> None:
+    """An upstream that ends each connection with its answer: ten at once, one after the other."""
+    async with (
+        RecordingUpstream(LAST, close_after=True) as old,
+        data_plane(unlimited(old.url, UNREACHABLE, upstream_connections=1)) as gateway,
+    ):
+        answers = await asyncio.gather(*(gateway.ask() for _ in range(10)))
+        assert [answer.status for answer in answers] == [200] * 10
+        assert old.connections == 10
 
 
 async def test_connections_per_address_are_bounded_and_given_back() -> None:
