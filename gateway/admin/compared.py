@@ -18,7 +18,6 @@ from gateway.admin.inputs import Change
 from gateway.admin.models import Output
 from gateway.admin.view import instant
 from gateway.core.comparison import Rule, parsed, spelled
-from gateway.core.model import Variant
 from gateway.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -130,12 +129,14 @@ class ControlGroup(Output):
 
 
 class Pace(Output):
-    """Time per 1,000 listings (p95) of both, over the display window."""
+    """Time per 1,000 listings of both, over all syncs that went well in both."""
 
     old_s: float | None
     new_s: float | None
     improvement_percent: float | None
     """By how much the shadow is faster than old; negative: slower."""
+    syncs: int
+    listings: int
 
 
 class Comparisons(Output):
@@ -247,7 +248,7 @@ def comparisons(found: ComparisonView, view: ports.ControlView) -> Comparisons:
         mirroring=mirror.on if mirror else False,
         mirror_off=mirror.why_not if mirror else None,
         means=mirror.means if mirror else None,
-        pace=_pace(view.systems),
+        pace=_pace(score.pace),
         rules=_rules(found),
         fixes=[
             Fix(path=each.path, reason=each.reason, by=each.by, at=instant(each.at_us))
@@ -342,8 +343,12 @@ def _rules(found: ComparisonView) -> list[ComparisonRule]:
     return added + standing
 
 
-def _pace(systems: Iterable[ports.SystemView]) -> Pace:
-    paces = {system.variant: system.sync_seconds_per_1000 for system in systems}
-    old, new = paces.get(Variant.BASELINE), paces.get(Variant.CANARY)
-    faster = (1 - new / old) * 100 if old and new is not None else None
-    return Pace(old_s=old, new_s=new, improvement_percent=faster)
+def _pace(found: compared.Pace) -> Pace:
+    ratio = found.ratio
+    return Pace(
+        old_s=found.per_1000(found.old_s),
+        new_s=found.per_1000(found.new_s),
+        improvement_percent=None if ratio is None else (1 - ratio) * 100,
+        syncs=found.syncs,
+        listings=found.listings,
+    )

@@ -167,6 +167,7 @@ class AmountMeasurement(Reported):
     metric: Literal[
         "latency_p95_ms",
         "sync_seconds_per_1000",
+        "sync_time_to_old",
         "listings_synced",
         "integrity_mismatches",
         "data_loss",

@@ -56,6 +56,8 @@ def of_gate(value: float | None, gate: dict[str, Any]) -> str:
             return f"{value * 100:+.2f} pt"
     if metric == "sync_seconds_per_1000":
         return f"{value:.1f} s"
+    if metric.endswith("_to_old"):
+        return f"{value:.2f} x"
     sayings = {"ratio": ratio, "ms": milliseconds}
     return sayings.get(metric.rpartition("_")[2], plain)(value)
 

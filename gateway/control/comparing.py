@@ -46,6 +46,7 @@ WAITING: Final = 64
 MOST_RULES: Final = 500
 MOST_FIXES: Final = 200
 _SOURCE: Final = "old and new"
+_TIMED: Final = 'syncgate_shadow_timed_seconds_total{{system="{}"}}'
 _NOT_DUE: Final = frozenset({"difference_not_opened", "nothing_to_compare_with"})
 """Drops that took nothing from the comparison: it was answered, or old had failed."""
 
@@ -140,6 +141,7 @@ class Comparing:
         if now_us >= self._settled_us:
             self._count("shadow", more, now_us)
             self._count("control", more, now_us)
+            self._time(more, now_us)
         self._save()
         return self._figures()
 
@@ -147,20 +149,31 @@ class Comparing:
         self._settled_us = now_us + SETTLING_US
         self._scored = None
 
-    def _fresh(self, totals: Mapping[str, float]) -> dict[str, int]:
+    def _fresh(self, totals: Mapping[str, float]) -> dict[str, float]:
         """Say what was counted since the last time, of what is about shadows and controls."""
         told = {
             cell: value
             for cell, value in totals.items()
             if cell.startswith(("syncgate_shadow", "syncgate_control"))
         }
-        fresh = {cell: int(value - self._heard.get(cell, 0.0)) for cell, value in told.items()}
+        fresh = {cell: value - self._heard.get(cell, 0.0) for cell, value in told.items()}
         self._heard = told
         return {cell: count for cell, count in fresh.items() if count > 0}
 
-    def _count(self, word: str, more: Mapping[str, int], now_us: int) -> None:
+    def _time(self, more: Mapping[str, float], now_us: int) -> None:
+        timed = int(more.get("syncgate_shadows_timed_total", 0))
+        if not timed:
+            return
+        tally = self._collected.tally("shadows", now_us)
+        tally.timed += timed
+        tally.timed_listings += int(more.get("syncgate_shadow_timed_listings_total", 0))
+        tally.old_s += more.get(_TIMED.format(Variant.BASELINE.value), 0.0)
+        tally.new_s += more.get(_TIMED.format(Variant.CANARY.value), 0.0)
+        self._scored = None
+
+    def _count(self, word: str, more: Mapping[str, float], now_us: int) -> None:
         def of(name: str, result: str) -> int:
-            return more.get(f'syncgate_{word}{name}_total{{result="{result}"}}', 0)
+            return int(more.get(f'syncgate_{word}{name}_total{{result="{result}"}}', 0))
 
         mark = "" if word == "shadow" else "control_"
         dropped = _labelled(more, "syncgate_shadows_dropped_total", mark)
@@ -193,6 +206,8 @@ class Comparing:
         if coverage.ratio is not None:
             now_us = self._clock.now_us()
             figures.append((Metric.COMPARED_RATIO, coverage.ratio, coverage.due, now_us))
+        if found.pace.ratio is not None:
+            figures.append((Metric.SYNC_TIME_TO_OLD, found.pace.ratio, found.pace.syncs, at_us))
         return tuple(
             MeasurementDraft(
                 at_us=taken_us, metric=metric.value, value=value, variant=Variant.CANARY,
@@ -320,11 +335,11 @@ def _kind(found: ShadowDiffered) -> str:
     return "controls" if found.control else "shadows"
 
 
-def _labelled(more: Mapping[str, int], name: str, mark: str = "") -> dict[str, int]:
+def _labelled(more: Mapping[str, float], name: str, mark: str = "") -> dict[str, int]:
     """Read a counter's values by reason; those of controls carry a mark, the others must not."""
     start = f'{name}{{reason="{mark}'
     return {
-        cell[len(start) : -2]: count
+        cell[len(start) : -2]: int(count)
         for cell, count in more.items()
         if cell.startswith(start) and (mark or not cell.startswith(f"{start}control_"))
     }

@@ -19,7 +19,7 @@ from math import floor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.comparison import MatchRate, disagreement, matches, parsed, separate
-from gateway.ports.compared import Coverage, DifferenceCount, Score, Tally, Verdict
+from gateway.ports.compared import Coverage, DifferenceCount, Pace, Score, Tally, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 _EXAMPLES_SHOWN: Final = 3
 _ROUNDING: Final = 1e-6
+_SUMMED: Final = (
+    "matched", "answers", "opened", "opened_matched", "opened_differed", "compared",
+    "listings_compared", "listings_lost", "timed", "timed_listings", "old_s", "new_s",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ def score(history: History, rules: Rules, how: Scoring) -> Score:
         controlled=controls.since().size,
         coverage=_coverage(history.shadows),
         control_coverage=_coverage(history.controls),
+        pace=_pace(history.shadows),
     )
 
 
@@ -125,8 +130,7 @@ def _total(kept: Kept, since_us: int = 0) -> Tally:
     for begun_us, tally in kept.tallies.items():
         if begun_us < since_us:
             continue
-        for name in ("matched", "answers", "opened", "opened_matched", "opened_differed",
-                     "compared", "listings_compared", "listings_lost"):  # fmt: skip
+        for name in _SUMMED:
             setattr(total, name, getattr(total, name) + getattr(tally, name))
         for reason, count in tally.lost.items():
             total.lost[reason] = total.lost.get(reason, 0) + count
@@ -136,6 +140,11 @@ def _total(kept: Kept, since_us: int = 0) -> Tally:
 def _coverage(kept: Kept) -> Coverage:
     total = _total(kept)
     return Coverage(total.compared, total.lost, total.listings_compared, total.listings_lost)
+
+
+def _pace(kept: Kept) -> Pace:
+    total = _total(kept)
+    return Pace(total.timed, total.timed_listings, total.old_s, total.new_s)
 
 
 def _rate(

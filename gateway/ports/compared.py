@@ -34,6 +34,11 @@ class Tally:
     """Listings of shadows that gave nothing to compare."""
     lost: dict[str, int] = field(default_factory=dict)
     """Those shadows, by reason."""
+    timed: int = 0
+    timed_listings: int = 0
+    old_s: float = 0.0
+    new_s: float = 0.0
+    """How long syncs took that went well in both, in each of the two."""
 
 
 class KeptListing(NamedTuple):
@@ -199,6 +204,25 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the same syncs took in both; a sync weighs by its time."""
+
+    syncs: int = 0
+    listings: int = 0
+    old_s: float = 0.0
+    new_s: float = 0.0
+
+    @property
+    def ratio(self) -> float | None:
+        """The shadows' time as a multiple of old's; None: nothing was timed."""
+        return self.new_s / self.old_s if self.old_s else None
+
+    def per_1000(self, took_s: float) -> float | None:
+        """Seconds per 1,000 listings; None: nothing was timed."""
+        return took_s * 1000 / self.listings if self.listings else None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """What a history says under the rules in force."""
 
@@ -211,6 +235,7 @@ class Score:
     """Listings of controls."""
     coverage: Coverage = Coverage()
     control_coverage: Coverage = Coverage()
+    pace: Pace = Pace()
 
 
 @dataclass(frozen=True, slots=True)

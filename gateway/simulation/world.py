@@ -158,7 +158,11 @@ def measurements(
         match = scenario.machine.match_ratio
         found += [
             Measurement(metric, value, now_us - age_us, sample=compared, source="sim")
-            for metric, value in ((Metric.MATCH_RATIO, match), (Metric.COMPARED_RATIO, 1.0))
+            for metric, value in (
+                (Metric.MATCH_RATIO, match),
+                (Metric.COMPARED_RATIO, 1.0),
+                (Metric.SYNC_TIME_TO_OLD, 1.0),
+            )
         ]
     return tuple(found)
 

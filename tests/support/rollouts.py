@@ -58,6 +58,7 @@ def all_well(now_us: int = T0, *, plan: Plan | None = None) -> Inputs:
             *(measured(metric, 0.3, now_us) for metric in RESOURCES),
             measured(Metric.MATCH_RATIO, 0.999, now_us, sample=20_000),
             measured(Metric.COMPARED_RATIO, 1.0, now_us, sample=20_000),
+            measured(Metric.SYNC_TIME_TO_OLD, 0.8, now_us, sample=20_000),
         ),
         probes=(Probe(OLD, ok=True, at_us=now_us), Probe(NEW, ok=True, at_us=now_us)),
         breakers=(BreakerReading(NEW, "a", open=False), BreakerReading(OLD, "a", open=False)),

@@ -77,12 +77,16 @@ class System:
 
     def begin(self) -> None:
         """Start a rollout and wait until workers mirror, of which they hear a moment after us."""
-        if self.read("/rollout")["status"] == "running":
-            self.order("rollback")
+        self.go_back()
         self.order("start")
         until(lambda: self.read("/rollout")["mirror"]["on"])
         until(lambda: self.read("/comparisons")["listings"] == 0)
         until(self._shadowed)
+
+    def go_back(self) -> None:
+        """End the rollout that is on, if one is."""
+        if self.read("/rollout")["status"] in {"running", "paused"}:
+            self.order("rollback")
 
     def count_anew(self) -> None:
         """Close all differences, and wait until what comes is counted."""

@@ -22,6 +22,7 @@ class Metric(StrEnum):
     LISTINGS_SYNCED = "listings_synced"
     MATCH_RATIO = "match_ratio"
     COMPARED_RATIO = "compared_ratio"
+    SYNC_TIME_TO_OLD = "sync_time_to_old"
     API_USAGE_RATIO = "api_usage_ratio"
     CPU_RATIO = "cpu_ratio"
     MEMORY_RATIO = "memory_ratio"
@@ -60,7 +61,9 @@ _FROM_WINDOW: Final = frozenset(
         Metric.SYNC_SECONDS_PER_1000,
     }
 )
-_FROM_MIRROR: Final = frozenset({Metric.MATCH_RATIO, Metric.COMPARED_RATIO})
+_FROM_MIRROR: Final = frozenset(
+    {Metric.MATCH_RATIO, Metric.COMPARED_RATIO, Metric.SYNC_TIME_TO_OLD}
+)
 _EVENTS: Final = frozenset(
     {
         Metric.INTEGRITY_MISMATCHES,

@@ -18,6 +18,7 @@ METRIC_LABELS: Final[dict[str, tuple[str, str]]] = {
     "listings_synced": ("number of listings synced", "同期件数"),
     "match_ratio": ("match rate", "一致率"),
     "compared_ratio": ("share of mirrored syncs that were compared", "比較できたミラーの割合"),
+    "sync_time_to_old": ("time of shadow syncs in multiples of old's", "ミラーの同期時間(旧比・倍)"),
     "api_usage_ratio": ("API usage", "API使用率"),
     "cpu_ratio": ("CPU use", "CPU使用率"),
     "memory_ratio": ("memory use", "メモリ使用率"),

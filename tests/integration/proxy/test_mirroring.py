@@ -54,6 +54,13 @@ async def test_a_shadow_is_a_dry_run_of_the_same_bytes() -> None:
         assert shadow.header("x-request-id") == answered.headers["x-request-id"]
         assert old.requests[0].header("sync-dry-run") == "false"
         assert gateway.plane.mirror.tally.listings_matched == 3
+        cells = gateway.plane.cells()
+        assert cells["syncgate_shadows_timed_total"] == 1
+        assert cells["syncgate_shadow_timed_listings_total"] == 3
+        took = [
+            cells[f'syncgate_shadow_timed_seconds_total{{system="{s}"}}'] for s in ("old", "new")
+        ]
+        assert all(0 < each < 10 for each in took)
         assert gateway.runs == [("old", int(Outcome.OK)), ("new", int(Outcome.OK))]
 
 

@@ -211,3 +211,22 @@ async def test_shadows_without_an_answer_are_shown_apart(tmp_path: Path) -> None
     again = await comparing(tmp_path, clock)
     assert again.view().score.coverage.lost == {"no answer in time": 5, "queue_full": 1}
     await again.close()
+
+
+async def test_the_same_syncs_are_timed_in_both(tmp_path: Path) -> None:
+    """Sums of both over sums of listings, so that a large sync weighs more than a small one."""
+    one = await comparing(tmp_path, HandClock())
+    totals = {
+        "syncgate_shadows_timed_total": 12.0,
+        "syncgate_shadow_timed_listings_total": 400.0,
+        'syncgate_shadow_timed_seconds_total{system="old"}': 8.0,
+        'syncgate_shadow_timed_seconds_total{system="new"}': 6.5,
+    }
+    (figure,) = one.tick(totals, "rollout-1")
+    assert (figure.metric, figure.value, figure.sample) == ("sync_time_to_old", 0.8125, 12)
+    pace = one.view().score.pace
+    assert (pace.per_1000(pace.old_s), pace.per_1000(pace.new_s)) == (20.0, 16.25)
+    one.tick({each: 2 * value for each, value in totals.items()}, "rollout-1")
+    assert one.view().score.pace.syncs == 24
+    assert one.view().score.pace.ratio == 0.8125
+    await one.close()
