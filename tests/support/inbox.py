@@ -42,6 +42,8 @@ class Inbox:
     body: bytes = b"ok"
     headers: dict[str, str] = field(default_factory=dict)
     pause_s: float = 0.0
+    opened: threading.Event = field(default_factory=threading.Event)
+    """Cleared: nothing is answered until it is set."""
     answers: list[int] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     """Accepted."""
@@ -50,6 +52,7 @@ class Inbox:
     def __enter__(self) -> Self:
         """Listen on a free port of this machine."""
         inbox = self
+        inbox.opened.set()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -58,6 +61,7 @@ class Inbox:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 letter = Letter(self.path, headers, self.rfile.read(length))
                 time.sleep(inbox.pause_s)
+                inbox.opened.wait(60)
                 status = inbox.answers.pop(0) if inbox.answers else inbox.status
                 (inbox.letters if status < 300 else inbox.refused).append(letter)
                 self.send_response(status)
@@ -78,6 +82,7 @@ class Inbox:
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
+        self.opened.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
