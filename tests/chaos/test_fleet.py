@@ -1,0 +1,175 @@
+"""Redis is taken from a fleet under load, in every way: no client notices, no weight moves."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.fleet_process import FleetProcesses, Load
+from tests.support.gateway_process import until
+from tests.support.redis_servers import RedisFactory
+from tests.support.scale import scale
+from tests.support.upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+AWAY_S = 3.3
+"""Longer than a lease, so that nobody decides any more."""
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[tuple[Upstream, Upstream]]:
+    """Two scriptable services."""
+    pair = Upstream("old"), Upstream("new")
+    for service in pair:
+        service.script()
+    yield pair
+    for service in pair:
+        service.kill()
+
+
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, services: tuple[Upstream, Upstream]
+) -> Iterator[FleetProcesses]:
+    """Two replicas, started once."""
+    factory = RedisFactory()
+    fleet = FleetProcesses.make(
+        tmp_path_factory.mktemp("fleet"), factory("valkey"), services, names="ab"
+    )
+    try:
+        yield fleet.start()
+    finally:
+        fleet.stop()
+        factory.stop()
+
+
+@pytest.fixture
+def fleet(running: FleetProcesses, services: tuple[Upstream, Upstream]) -> FleetProcesses:
+    """The fleet at weight 0, both services well."""
+    for service in services:
+        service.script()
+    running.calm()
+    return running
+
+
+def _killed_and_empty(fleet: FleetProcesses) -> None:
+    """A power cut; what comes back has nothing."""
+    fleet.redis.kill()
+    time.sleep(AWAY_S)
+    fleet.redis.start()
+
+
+def _killed_for_a_moment(fleet: FleetProcesses) -> None:
+    """Restarted, and empty, before anybody's lease is over."""
+    fleet.redis.kill()
+    fleet.redis.start()
+
+
+def _held(fleet: FleetProcesses) -> None:
+    """It stands still with its connections open."""
+    with fleet.redis.held():
+        time.sleep(AWAY_S)
+
+
+def _flushed(fleet: FleetProcesses) -> None:
+    """Somebody empties it while it runs."""
+    with fleet.redis.direct() as client:
+        client.flushall()
+
+
+@pytest.mark.parametrize("trouble", [_killed_and_empty, _killed_for_a_moment, _held, _flushed])
+def test_no_client_and_no_weight_notices(fleet: FleetProcesses, trouble: object) -> None:
+    """Under load: no failed request, the same weight throughout, one state when Redis is back."""
+    assert callable(trouble)
+    for _ in range(scale(quick=1, full=25)):
+        fleet.change("a", 30)
+        before = fleet["a"].rollout["version"]
+        with Load(fleet) as load:
+            trouble(fleet)
+            assert fleet.weights() == {30}
+            until(fleet.complete)
+        assert not load.bad
+        assert fleet.weights() == {30}
+        assert {gateway.rollout["version"] for gateway in fleet} == {before}
+        assert load.systems["new"] > 0
+        # The shared record is whole again: an order needs it.
+        fleet.change("b", 31)
+        assert {gateway.rollout["override"] for gateway in fleet} == {True}
+
+
+def test_traffic_goes_back_without_redis(
+    fleet: FleetProcesses, services: tuple[Upstream, Upstream]
+) -> None:
+    """Redis is away and new fails: each replica goes back by itself, and they agree later."""
+    _, new = services
+    fleet.change("a", 50)
+    with fleet.redis.held(), Load(fleet):
+        until(lambda: not fleet["a"].rollout["fleet"]["connected"])
+        new.script(status=500)
+        until(lambda: fleet.weights() == {0})
+        assert {gateway.rollout["status"] for gateway in fleet} == {"rolled_back"}
+        new.script()
+    until(fleet.complete)
+    until(lambda: all(gateway.rollout["store_writable"] for gateway in fleet))
+    assert {gateway.rollout["status"] for gateway in fleet} == {"rolled_back"}
+    versions = [gateway.rollout["version"] for gateway in fleet]
+    assert len(set(versions)) == 1
+    verified = fleet["a"].admin("/audit/verification").json
+    assert verified["intact"], verified["faults"]
+
+
+def test_a_stop_is_obeyed_without_redis(fleet: FleetProcesses) -> None:
+    """Given where Redis cannot be reached, it holds there at once, and everywhere afterwards."""
+    fleet.change("a", 50)
+    with fleet.redis.held():
+        until(lambda: not fleet["b"].rollout["fleet"]["connected"])
+        said = fleet["b"].order("emergency-stop").json["confirmations"]
+        assert (said["confirmed"], said["missing"]) == (["b"], ["a"])
+        assert fleet["b"].status().system == "old"
+    until(lambda: fleet["a"].rollout["status"] == "emergency_stopped")
+
+
+def test_a_replica_starts_without_redis_from_its_own_copy(fleet: FleetProcesses) -> None:
+    """Restarted while Redis is away it serves the weight it knew, says so, and joins again."""
+    fleet.change("a", 40)
+    time.sleep(0.5)
+    again = fleet["b"]
+    with fleet.redis.held():
+        assert again.stop() == 0
+        again.start()
+        assert "own copy" in again.banner or again.rollout["fleet"]["trouble"]
+        assert again.rollout["weight_percent"] == 40
+    until(fleet.complete)
+    assert fleet.weights() == {40}
+
+
+def test_a_replica_with_nothing_to_start_from_names_the_setting(
+    fleet: FleetProcesses, tmp_path: Path
+) -> None:
+    """Wrong password, wrong database, nobody there: one clear message each, never the password."""
+    from tests.support.gateway_process import GatewayProcess
+
+    host = fleet.redis.url.removeprefix("redis://").removesuffix("/0")
+    wrong = {
+        f"redis://gateway:s3cret-w0rd@{host}/0": "password",
+        f"redis://{host}/4711": "database",
+        "redis://127.0.0.1:1/0": "cannot be reached",
+    }
+    for number, (url, said) in enumerate(wrong.items()):
+        template = fleet["a"]
+        stranger = GatewayProcess(
+            tmp_path / f"state-{number}", template.old_url, template.new_url, {"REDIS_URL": url}
+        )
+        process = stranger.launch()
+        assert process.wait(30) == 2
+        assert process.stdout is not None
+        process.stdout.close()
+        text = stranger.log.read_text()
+        assert "REDIS_URL" in text
+        assert said in text
+        assert "s3cret-w0rd" not in text

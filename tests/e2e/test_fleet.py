@@ -1,0 +1,166 @@
+"""Three gateways of two workers each on one real Valkey: they agree, and say who does not."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.fleet_process import FleetProcesses
+from tests.support.gateway_process import GatewayProcess, until
+from tests.support.redis_servers import RedisFactory
+from tests.support.scale import scale
+from tests.support.upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Z_999 = 3.2905
+"""Two-sided 99.9 percent of the normal distribution."""
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[tuple[Upstream, Upstream]]:
+    """Two scriptable services."""
+    pair = Upstream("old"), Upstream("new")
+    for service in pair:
+        service.script()
+    yield pair
+    for service in pair:
+        service.kill()
+
+
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, services: tuple[Upstream, Upstream]
+) -> Iterator[FleetProcesses]:
+    """The fleet, started once."""
+    factory = RedisFactory()
+    fleet = FleetProcesses.make(
+        tmp_path_factory.mktemp("fleet"), factory("valkey"), services, GATEWAY_WORKERS="2"
+    )
+    try:
+        yield fleet.start()
+    finally:
+        fleet.stop()
+        factory.stop()
+
+
+@pytest.fixture
+def fleet(running: FleetProcesses) -> FleetProcesses:
+    """The fleet at weight 0."""
+    running.calm()
+    return running
+
+
+def test_weight_changes_converge(fleet: FleetProcesses, capsys: pytest.CaptureFixture[str]) -> None:
+    """A weight set through any replica is routed by in every worker of all within a second."""
+    spans = sorted(
+        fleet.change("abc"[number % 3], (number % 100) + 1)
+        for number in range(scale(quick=20, full=1_000))
+    )
+    p99 = spans[math.ceil(len(spans) * 0.99) - 1]
+    with capsys.disabled():
+        print(  # noqa: T201 - a figure for whoever reads along
+            f"\n{len(spans)} weight changes over 3 replicas x 2 workers: median "
+            f"{statistics.median(spans) * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms"
+        )
+    assert p99 <= 1.0
+    assert len(fleet.weights()) == 1
+
+
+def test_the_split_holds_over_the_fleet(
+    fleet: FleetProcesses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Many clients, any replica: the share of new lies within the binomial 99.9 percent band."""
+    fleet.change("b", 25)
+    count = scale(quick=900, full=30_000)
+    gateways = list(fleet)
+
+    def ask(number: int) -> tuple[int, str | None]:
+        return number, gateways[number % 3].status(**{"X-Client-Id": f"client-{number}"}).system
+
+    with ThreadPoolExecutor(6) as pool:
+        seen = dict(pool.map(ask, range(count)))
+    new = sum(system == "new" for system in seen.values())
+    band = Z_999 * math.sqrt(count * 0.25 * 0.75)
+    with capsys.disabled():
+        print(f"\n25 %: {new} of {count} to new, {count * 0.25:.0f} +- {band:.0f} allowed")  # noqa: T201 - as above
+    assert abs(new - count * 0.25) <= band
+    for number in range(30):
+        again = gateways[(number + 1) % 3].status(**{"X-Client-Id": f"client-{number}"}).system
+        assert again == seen[number], "a client is not moved by asking another replica"
+
+
+def test_a_stop_is_confirmed_by_name(
+    fleet: FleetProcesses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stops through every replica: all confirm within a second, and new gets nothing more."""
+    waited = []
+    for number in range(scale(quick=6, full=1_000)):
+        through = fleet["abc"[number % 3]]
+        fleet.change("abc"[number % 3], 50)
+        said = through.order("emergency-stop").json["confirmations"]
+        assert (said["confirmed"], said["missing"]) == (["a", "b", "c"], [])
+        waited.append(said["waited_s"])
+        assert {gateway.status().system for gateway in fleet} == {"old"}
+        until(lambda: {gateway.rollout["status"] for gateway in fleet} == {"emergency_stopped"})
+        through.order("release")
+        until(lambda: "emergency_stopped" not in {g.rollout["status"] for g in fleet})
+    with capsys.disabled():
+        print(f"\n{len(waited)} emergency stops: longest {max(waited) * 1000:.0f} ms")  # noqa: T201 - as above
+    assert max(waited) <= 1.0
+
+
+def test_who_does_not_answer_a_stop_is_named(fleet: FleetProcesses) -> None:
+    """A replica that stands still is named after a second, and obeys when it goes on."""
+    fleet.change("a", 50)
+    until(lambda: fleet["c"].rollout["fleet"]["connected"])
+    frozen = fleet["c"]
+    os.kill(frozen.pid, signal.SIGSTOP)
+    try:
+        said = fleet["a"].order("emergency-stop").json["confirmations"]
+        assert (said["confirmed"], said["missing"]) == (["a", "b"], ["c"])
+        assert said["waited_s"] <= 1.1
+        until(lambda: _state_of(fleet["a"], "c") == "silent")
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+    until(lambda: frozen.rollout["status"] == "emergency_stopped")
+    assert frozen.status().system == "old"
+    until(lambda: _state_of(fleet["a"], "c") == "reporting")
+    kinds = [event["kind"] for event in fleet["a"].rollout["events"]]
+    assert {"replica.silent", "replica.back"} <= set(kinds) or _decided(fleet["c"])
+
+
+def _decided(gateway: GatewayProcess) -> bool:
+    """Whether it was this one that puts such things on record."""
+    return any(one["here"] and one["decides"] for one in gateway.rollout["fleet"]["replicas"])
+
+
+def _state_of(gateway: GatewayProcess, name: str) -> str:
+    shown = gateway.rollout["fleet"]["replicas"]
+    return next(one["state"] for one in shown if one["name"] == name)
+
+
+def test_the_deciding_one_dies_and_another_decides(fleet: FleetProcesses) -> None:
+    """Killed with all it knew: the weight stays, somebody else decides, and it may come back."""
+    fleet.change("a", 10)
+    [name] = fleet.deciding()
+    fleet[name].kill()
+    others = [gateway for each, gateway in fleet.replicas.items() if each != name]
+    until(
+        lambda: any(
+            one["here"] and one["decides"]
+            for gateway in others
+            for one in gateway.rollout["fleet"]["replicas"]
+        )
+    )
+    assert {gateway.rollout["weight_percent"] for gateway in others} == {10}
+    fleet[name].start()
+    assert fleet[name].rollout["weight_percent"] == 10
+    until(fleet.complete)
