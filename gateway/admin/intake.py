@@ -224,7 +224,10 @@ def _expected(detail: Any) -> str:
             return "absent (this key is not known)"
         case "value_error":
             return str(detail["ctx"]["error"])
-    return str(detail["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    said = str(detail["msg"])
+    for opening in ("Input should be ", "String should have ", "Value error, "):
+        said = said.removeprefix(opening)
+    return said
 
 
 def _invalid(faults: list[dict[str, str]]) -> ProblemError:
