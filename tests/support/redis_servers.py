@@ -71,7 +71,7 @@ class RedisServer:
                     *self._script(),
                     *("--port", str(self.port), "--bind", LOOPBACK, "--dir", str(self.folder)),
                     *("--save", "", "--appendonly", "no", "--daemonize", "no"),
-                    *("--shutdown-timeout", "0"),
+                    *("--shutdown-timeout", "0", "--repl-diskless-sync-delay", "0"),
                     *self.options,
                 ],
                 log=self.folder / f"{self.kind}-{self.port}.log",
