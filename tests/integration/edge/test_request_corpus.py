@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,12 @@ def vectors(name: str) -> list[Vector]:
         if raw:  # a few rows only describe what to generate
             found.append(Vector(row["id"], row["expect"], raw))
     return found
+
+
+def described_only() -> list[dict[str, Any]]:
+    """The rows without bytes."""
+    lines = shared("corpus/http11probe.jsonl").read_text().splitlines()
+    return [row for row in map(json.loads, lines) if not (row["steps_b64"] or row.get("send_b64"))]
 
 
 def rejected() -> list[Vector]:
@@ -99,6 +106,19 @@ async def test_refused_vectors_stay_refused_however_they_are_cut() -> None:
             if memory.pool.calls or not (refused or waiting):
                 failures.append((vector.id, cut, transport.sent[:40], len(memory.pool.calls)))
     assert not failures
+
+
+async def test_an_unquoted_etag_is_the_systems_business() -> None:
+    """`CAP-INM-UNQUOTED` has no bytes, only a description: it passes, and the field with it."""
+    described = next(v for v in described_only() if v["id"].endswith("CAP-INM-UNQUOTED"))
+    assert described["expected"] == "200"
+    async with (
+        RecordingUpstream() as upstream,
+        data_plane(unlimited(upstream.url, upstream.url, prefix="/")) as gateway,
+    ):
+        asked = await gateway.ask("/", headers={"If-None-Match": "abc123"})
+        assert asked.status == 200
+        assert upstream.requests[0].header("if-none-match") == "abc123"
 
 
 async def test_accepted_vectors_pass_with_the_same_bytes() -> None:
