@@ -29,6 +29,7 @@ def data_plane(settings: Settings) -> DataPlaneSettings:
         rate_limit_burst=settings.rate_limit_burst,
         upstream_limit_per_second=settings.upstream_limit_per_second,
         connections_per_address=settings.connections_per_address,
+        upstream_connections=settings.upstream_connections,
         breaker_threshold=settings.breaker_threshold,
         breaker_timeout_ms=settings.breaker_timeout_ms,
         header_timeout_ms=settings.header_timeout_ms,
