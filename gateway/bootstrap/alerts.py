@@ -20,6 +20,9 @@ from gateway.ports.alerts import AlertSettings
 from gateway.settings import load_secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
     from gateway.bootstrap.channels import Channels
     from gateway.control.controller import Controller
     from gateway.control.snapshots import Snapshots
@@ -42,13 +45,31 @@ class Alerts:
     alerting: Alerting
     desk: AlertsDesk
     links: Links
+    lease: Lease
+    alone: Alerts | None = None
+    """Tells people from this replica's own disk while the fleet's store is away."""
 
     def tell(self, notice: Notice) -> None:
         """Take in something to be told; never waits, never fails."""
         self.alerting.tell(notice)
+        if self.alone is not None and self.alone.lease.held:
+            self.alone.tell(notice)
+
+    async def restore(self) -> None:
+        """Take up what was stored before a restart."""
+        await self.alerting.restore()
+        if self.alone is not None:
+            await self.alone.restore()
+
+    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Give what runs for as long as the gateway does."""
+        own = [self.alerting.run, self.deliveries.run]
+        return own + (self.alone.loops() if self.alone is not None else [])
 
     async def close(self) -> None:
         """Let go of channels and file, once nothing is sent any more."""
+        if self.alone is not None:
+            await self.alone.close()
         for channel in self.channels.ready.values():
             await channel.close()
         await self.store.close()
@@ -98,7 +119,7 @@ def build_alerts(
         audit=controller.note_change,
         read_settings=lambda: alert_settings(read_alerts(settings.policy_path)),
     )
-    return Alerts(store, channels, deliveries, alerting, desk, links)
+    return Alerts(store, channels, deliveries, alerting, desk, links, lease)
 
 
 def alert_settings(found: AlertPolicy) -> AlertSettings:

@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from gateway.adapters.sqlite_store import SqliteStore
 from gateway.admin.api import create_app
 from gateway.bootstrap.alerts import Alerts, build_alerts
 from gateway.bootstrap.files import read_comparison, read_policy
-from gateway.bootstrap.fleet import Beginning, begin
+from gateway.bootstrap.fleet import AloneLease, Beginning, begin
 from gateway.bootstrap.workers import worker_environment
 from gateway.control.actions import Actions
 from gateway.control.comparing import Comparing
@@ -125,14 +126,17 @@ def _join(
         fleet=beginning.fleet,
     )
     actions.tell = controller.tell
-    alerts = build_alerts(
+    joined = partial(
+        build_alerts,
         settings,
         admin_url=url_of(admin),
         clock=clock,
-        lease=beginning.lease,
         controller=controller,
         snapshots=snapshots,
     )
+    alerts = joined(lease=beginning.lease, store=beginning.alert_store())
+    if beginning.fleet is not None:
+        alerts.alone = joined(lease=AloneLease(beginning.fleet))
     app = create_app(
         controller,
         clock,

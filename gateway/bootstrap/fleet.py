@@ -18,6 +18,7 @@ import structlog
 
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.redis_store.address import read_address
+from gateway.adapters.redis_store.alerts import RedisAlertStore
 from gateway.adapters.redis_store.board import RedisBoard
 from gateway.adapters.redis_store.lease import RedisLease
 from gateway.adapters.redis_store.server import Server
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from gateway.control.fleet.spare import Copy
     from gateway.core import rollout
     from gateway.ports import Lease, StoredState
+    from gateway.ports.alerts import AlertStore
     from gateway.settings import Settings
 
 NAME_FILE: Final = "replica.name"
@@ -45,6 +47,9 @@ _BOOT_BYTES: Final = 4
 _FIRST_CONTACT_S: Final = 5.0
 _MARGIN: Final = 6
 """A holder stops this part of the lease's time before it ends."""
+
+_ALONE_AFTER_US: Final = 8_000_000
+_ALONE_BEYOND_US: Final = 30_000_000
 
 _log = structlog.get_logger("fleet")
 
@@ -60,12 +65,39 @@ class Beginning:
     fleet: Fleet | None = None
     server: Server | None = None
 
+    def alert_store(self) -> AlertStore | None:
+        """Give where a fleet keeps its alerts; None: on the own disk."""
+        return RedisAlertStore(self.server) if self.server is not None else None
+
     async def close(self) -> None:
         """Let go of Redis."""
         if self.fleet is not None:
             await self.fleet.copy.settle()
         if self.server is not None:
             await self.server.close()
+
+
+class AloneLease:
+    """`Lease` over telling people while nobody holds the fleet's: this replica hears of none.
+
+    Some patience before, because a short outage is no news, and some time after, for what is still
+    to be delivered.
+    """
+
+    fencing_token = 1
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._begun_us = self._until_us = fleet.clock.now_us()
+
+    @property
+    def held(self) -> bool:
+        """Whether this replica tells people on its own."""
+        now_us = self._fleet.clock.now_us()
+        heard_us = self._fleet.heard_us or self._begun_us
+        if now_us - heard_us > _ALONE_AFTER_US:
+            self._until_us = now_us + _ALONE_BEYOND_US
+        return now_us < self._until_us
 
 
 async def begin(

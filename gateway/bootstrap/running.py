@@ -77,7 +77,7 @@ async def _serve(settings: Settings, plan: rollout.Plan) -> int:
 async def run(gateway: Gateway, *, stop: asyncio.Event, reload: asyncio.Event) -> int:
     """Start everything, serve until `stop`, and take it down in order."""
     await gateway.controller.restore()
-    await gateway.alerts.alerting.restore()
+    await gateway.alerts.restore()
     await gateway.workers.start()
     running = [
         asyncio.create_task(watching.endure(loop, tell=gateway.alerts.tell, clock=gateway.clock))
@@ -110,8 +110,7 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
         yield partial(loops.lease, controller.together, every_s=every_s)
         yield partial(loops.listen, controller.together)
         yield partial(loops.agree, controller.together)
-    yield gateway.alerts.alerting.run
-    yield gateway.alerts.deliveries.run
+    yield from gateway.alerts.loops()
     yield gateway.proving.run
     yield partial(_reload_on_request, gateway, reload)
     for variant in Variant:
