@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core import alerts
 from gateway.core.model import SECOND_US
-from gateway.errors import Fault, InvalidRequestError, RefusedError
+from gateway.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -112,15 +112,24 @@ class AlertsDesk:
         view = self._alerting.view()
         longest_us = view.at_us + view.plan.max_silence_s * SECOND_US
         known = {one.name for one in view.plan.rules} | {sign.rule for sign in view.signs}
-        faults: list[Fault] = []
         if not view.at_us < until_us <= longest_us:
-            expected = f"a time from now on, at most {view.plan.max_silence_s // _HOUR_S} h away"
-            faults.append(Fault("until", "is no end for a silence", expected))
+            hours = view.plan.max_silence_s // _HOUR_S
+            raise RefusedError(
+                "The end of this silence (minutes) is not from now on, or it is too far away.",
+                code="silence-too-long",
+                todo=f"Choose an end that is at most {hours} h away; it can be renewed.",
+                message_ja="抑止の終了時刻が過去か、遠すぎます。",
+                todo_ja=f"{hours} 時間以内に終わるようにしてください(更新できます)。",
+            )
         if rule != alerts.EVERYTHING and rule not in known:
             listed = ", ".join(sorted(one.name for one in view.plan.rules))
-            faults.append(Fault("rule", "is unknown", f"* or one of {listed}"))
-        if faults:
-            raise InvalidRequestError(tuple(faults))
+            raise RefusedError(
+                f"There is no rule {rule!r} to silence.",
+                code="unknown-rule",
+                todo=f"Name * or one of {listed}.",
+                message_ja=f"ルール {rule!r} はありません。",
+                todo_ja=f"* または次のどれかを指定してください: {listed}",
+            )
 
     async def lift(self, silence_id: int, *, by: Actor, reason: str) -> alerts.Silence:
         """End a silence now."""
