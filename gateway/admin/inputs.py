@@ -52,12 +52,21 @@ def _in_steps(value: float) -> float:
     return value
 
 
+def _whole(value: object) -> object:
+    """Take 6.0 for 6, as JSON does; what has a fraction stays and is refused."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = BeforeValidator(_whole)
+"""For integers: JSON knows only numbers."""
+
+
 def _text(max_length: int, description: str, example: str) -> Any:
     return Field(
         min_length=1,
         max_length=max_length,
         description=description,
-        json_schema_extra={"pattern": r"\S"},
+        json_schema_extra={"pattern": r"[^\s\x85]"},
         examples=[example],
     )
 
@@ -137,7 +146,7 @@ class Reported(Input):
 
     system: Annotated[System | None, Field(strict=False)] = None
     """Which one, where it applies; default: of no one system."""
-    sample: Annotated[int | None, Field(ge=1, le=10**12)] = None
+    sample: Annotated[int | None, WholeNumber, Field(ge=1, le=10**12)] = None
     """How many observations it rests on."""
     at: Instant | None = None
     """When it was taken; default now. Not in the future: the gateway's clock decides (409)."""
