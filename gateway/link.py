@@ -27,7 +27,10 @@ __all__ = [
     "Outcomes",
     "Report",
     "Routing",
+    "ShareAsks",
+    "ShareGrants",
     "VariantSecond",
+    "WriteBackFailed",
     "decode",
     "encode",
 ]
@@ -58,6 +61,8 @@ class Routing:
     mirror_dry: bool = True
     control_rate: float = 0.0
     draining: bool = False
+    write_back: bool = False
+    """What new writes is written to old as well, for real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,52 @@ class ShadowDiffered:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteBackFailed:
+    """What new wrote and old did not take, or may not have taken, or took otherwise.
+
+    Times are Unix microseconds. `count` above 1: so many between both times, of which these are
+    the ids of the first.
+    """
+
+    worker: int
+    from_us: int
+    to_us: int
+    reason: str
+    sync_id: str = ""
+    request_id: str = ""
+    path: str = ""
+    listings: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShareAsks:
+    """What a worker tells and wants of limits that hold over the fleet.
+
+    `rows` are (scope, key, used, hand, ahead_us, want), see `core.shares.Ask`; a client's key is a
+    digest. `probes` name upstreams whose circuit breaker would let a probe through.
+    """
+
+    worker: int
+    rows: tuple[tuple[str, str, int, int, int, int], ...] = ()
+    probes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShareGrants:
+    """The parent's answer, and its word once a second.
+
+    `holders` share the budgets now. `connected`: the fleet's ledger answers. `rows` are (scope,
+    key, granted, credit, ahead_us), see `core.shares.Grant`; `probes` may be made.
+    """
+
+    holders: int
+    connected: bool
+    rows: tuple[tuple[str, str, int, int, int], ...] = ()
+    probes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """The first line of a worker: it listens (or could not: `error` says why)."""
 
@@ -149,7 +200,19 @@ class Drained:
     finished: int = 0
 
 
-Message = Routing | Applied | Outcomes | Report | BreakerChanged | ShadowDiffered | Hello | Drained
+Message = (
+    Routing
+    | Applied
+    | Outcomes
+    | Report
+    | BreakerChanged
+    | ShadowDiffered
+    | WriteBackFailed
+    | ShareAsks
+    | ShareGrants
+    | Hello
+    | Drained
+)
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
@@ -160,6 +223,9 @@ _KINDS: Final[dict[str, type[Any]]] = {
         Report,
         BreakerChanged,
         ShadowDiffered,
+        WriteBackFailed,
+        ShareAsks,
+        ShareGrants,
         Hello,
         Drained,
     )
@@ -191,6 +257,8 @@ def decode(line: bytes) -> Message:
             }
         elif kind is Outcomes:
             raw["runs"] = tuple(map(tuple, raw["runs"]))
+        elif kind in {ShareAsks, ShareGrants}:
+            raw |= {"rows": tuple(map(tuple, raw["rows"])), "probes": tuple(raw["probes"])}
         elif kind is ShadowDiffered:
             raw |= {key: tuple(raw[key]) for key in ("statuses", "digests", "records")}
             raw["bodies"] = tuple(raw["bodies"]) if raw["bodies"] is not None else None

@@ -145,6 +145,7 @@ def routing(route: rollout.Route, control_rate: float = 0.0, *, draining: bool =
         mirror_to=route.mirror_to,
         mirror_rate=route.mirror_rate,
         mirror_dry=route.mirror_dry,
+        write_back=route.write_back,
         control_rate=control_rate,
         draining=draining,
     )

@@ -29,6 +29,7 @@ def whole_file_faults(raw: dict[str, Any]) -> list[Fault]:
     """All mistakes that are not of one key alone."""
     return [
         *_phase_faults(raw),
+        *_mirror_faults(raw),
         *_names_twice(raw),
         *(fault for path, asked in _asked(raw) for fault in _asked_faults(path, asked)),
         *(fault for path, limit in _tables(raw, "limits") for fault in _limit_faults(path, limit)),
@@ -88,6 +89,23 @@ def _weight_faults(path: Path, phase: dict[str, Any], highest: dict[str, float])
         if weight < highest[key]:
             yield (*path, name), f"expected at least {highest[key]:g}: weights only rise"
         highest[key] = max(weight, highest[key])
+
+
+def _mirror_faults(raw: dict[str, Any]) -> Iterator[Fault]:
+    for path, phase in _tables(raw, "phases"):
+        mirror = phase.get("mirror")
+        if not isinstance(mirror, dict) or mirror.get("dry_run", True) is not False:
+            continue
+        if mirror.get("to") == "old":
+            yield (
+                (*path, "mirror"),
+                'expected stores = "two" instead: then all that new writes is written back to old',
+            )
+        elif raw.get("stores", "one") != "two":
+            yield (
+                (*path, "mirror"),
+                "expected dry_run = true: with one database both systems would write the same rows",
+            )
 
 
 def _bake_faults(path: Path, phase: dict[str, Any], *, last: bool) -> Iterator[Fault]:

@@ -69,6 +69,7 @@ def _plan(file: PolicyFile) -> Plan:
             *(_weekly(freeze) for freeze in file.weekly_freezes),
             *(_once(freeze) for freeze in file.once_freezes),
         ),
+        stores_apart=file.stores == "two",
     )
 
 

@@ -164,6 +164,9 @@ class PolicyFile(Table):
     """A rollout policy."""
 
     name: Title
+    stores: Literal["one", "two"] = "one"
+    """one: both systems write the same database. two: old has its own, and what new writes is
+    written back to it, so that going back loses nothing."""
     phases: Annotated[list[PhaseTable], Field(min_length=2, max_length=50)]
     triggers: Annotated[list[TriggerTable], Field(min_length=1)]
     limits: list[LimitTable] = []

@@ -29,6 +29,14 @@ def render(plane: Plane) -> dict[str, float]:
         cells[f"syncgate_retries_total{{{system}}}"] = side.retries
         cells[f"syncgate_upstream_connections{{{system}}}"] = len(side.pool.all)
     cells.update(_shadows(plane))
+    writes = plane.write_backs
+    failed = sum(writes.failures.values())
+    cells['syncgate_write_backs_total{result="agreed"}'] = writes.agreed
+    cells['syncgate_write_backs_total{result="failed"}'] = failed
+    for reason, count in writes.failures.items():
+        cells[f'syncgate_write_backs_failed_total{{reason="{reason}"}}'] = count
+    cells["syncgate_write_backs_waiting"] = len(writes.queue) + (writes.under_way is not None)
+    cells["syncgate_write_backs_held_bytes"] = writes.held_bytes
     for reason, count in plane.refused.items():
         cells[f'syncgate_refused_total{{reason="{reason}"}}'] = count
     if plane.tracing is not None:

@@ -33,6 +33,8 @@ class DataPlaneSettings:
     rate_limit_per_second: float = 100.0
     rate_limit_burst: int = 200
     upstream_limit_per_second: float = 0.0
+    fleet: bool = False
+    """Limits and probes hold over a fleet, whose parent hands out the shares."""
     connections: int = 16_384
     connections_per_address: int = 1_024
     in_flight: int = 2_048
@@ -63,6 +65,8 @@ class DataPlaneSettings:
     mirror_queue_bytes: int = 64 * MEBIBYTE
     mirror_answer_bytes: int = 8 * MEBIBYTE
     mirror_timeout_ms: int = 60_000
+    write_back_queue: int = 1_024
+    write_back_queue_bytes: int = 64 * MEBIBYTE
     mirror_opened_bytes_per_s: int = MEBIBYTE
     mirror_opened_burst_bytes: int = 32 * MEBIBYTE
 

@@ -142,7 +142,7 @@ class Exchange:
         self.permit = decision
         self._write_head(side)
         sent = side.pool.submit(self)
-        if sent and not self.head.is_read and self.scope is None and plane.mirror.target is None:
+        if sent and not self.head.is_read and self.scope is None and not plane.repeats:
             self.body, self.kept = b"", False  # never sent again: the next one takes the memory
 
     def _write_head(self, side: Side) -> None:
@@ -241,6 +241,8 @@ class Exchange:
             )
         if plane.mirror.target is not None and self.kept:
             plane.mirror.shadow(self, answer, body)
+        if plane.write_backs.on:
+            plane.write_backs.take(self, answer, body)
 
     def interim(self, answer: AnswerHead) -> None:
         """Pass an early hint on; 100 Continue was settled between client and gateway."""
@@ -263,6 +265,8 @@ class Exchange:
             side.retries += 1
             side.pool.submit(self, fresh=True)
             return
+        if plane.write_backs.on:
+            plane.write_backs.unanswered(self, failure)
         if self.client is None:
             side.settle(self.permit, now_us, ok=None)
             plane.record(side, _IGNORED, now_us, 0)

@@ -225,6 +225,7 @@ _FIELDS: Final[Mapping[bytes, Callable[[_Reading, bytes], None]]] = {
     b"tracestate": _tracestate,
     b"idempotency-key": _idempotency_key,
     b"sync-shadow-of": _dropped,
+    b"sync-write-back-of": _dropped,
     b"keep-alive": _dropped,
     b"proxy-connection": _dropped,
     b"proxy-authenticate": _dropped,

@@ -90,6 +90,7 @@ class Mirror:
 
     def __init__(self, plane: Plane, open_pool: Callable[[Side, int, int], Pool]) -> None:
         self.plane = plane
+        self.open_pool = open_pool
         settings = plane.settings
         self.in_flight_cap = settings.mirror_in_flight
         self.queue_cap = settings.mirror_queue

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.core import breaker as breakers
 from gateway.core import histogram
 from gateway.core import limiter as limits
-from gateway.core.breaker import Behaviour, Breaker, BreakerState
+from gateway.core.breaker import Behaviour, Breaker, BreakerState, Rejected
 from gateway.core.limiter import Quota, Table
 from gateway.core.model import WEIGHT_NONE, Outcome, Variant, Weight
 from gateway.core.splitter import in_canary, position, turn
@@ -32,12 +32,16 @@ from gateway.proxy.mirror import Mirror
 from gateway.proxy.pool import Pool
 from gateway.proxy.reading import Buffers
 from gateway.proxy.retries import Retries
+from gateway.proxy.shapes import Shapes
+from gateway.proxy.shares import FleetLimits
+from gateway.proxy.writing_back import WriteBacks
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from gateway.core.breaker import Permit, Rejected
+    from gateway.core.breaker import Permit
+    from gateway.core.shares import ShareTable
     from gateway.proxy.configuration import DataPlaneSettings
     from gateway.proxy.guard import Head
     from gateway.proxy.keyed import KeyedWrites
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     from gateway.proxy.tracing import Tracing
 
 IGNORED: Final = int(Outcome.IGNORED)
+_ANOTHER_PROBES: Final = Rejected(1_000_000)
 _POSITIONS: Final = 65_536
 _MEMO_ENTRIES: Final = 1_024
 _RECENT_SECONDS: Final = 60
@@ -63,8 +68,8 @@ class Side:
     """One of the two systems, as this worker sees it."""
 
     __slots__ = (
-        "behaviour", "breaker", "counts", "failures", "fallbacks", "is_canary", "mark", "name",
-        "on_change", "pool", "recent", "recorder", "retries", "tat", "variant",
+        "behaviour", "breaker", "counts", "failures", "fallbacks", "is_canary", "mark",
+        "may_probe", "name", "on_change", "pool", "recent", "recorder", "retries", "tat", "variant",
     )  # fmt: skip
 
     def __init__(self, variant: Variant, pool: Pool, behaviour: Behaviour, now_us: int) -> None:
@@ -83,12 +88,21 @@ class Side:
         self.fallbacks = 0
         self.retries = 0
         self.on_change: Callable[[Side], None] = lambda _side: None
+        self.may_probe: Callable[[str, int], bool] | None = None
+        """In a fleet: whether this worker is the one that tries again."""
 
     def admit(self, now_us: int) -> Permit | Rejected:
         """Ask the circuit breaker."""
         breaker = self.breaker
         if breaker.state is _CLOSED:
             return breaker.permit
+        if (
+            self.may_probe is not None
+            and breaker.state is BreakerState.OPEN
+            and now_us >= breaker.since_us + self.behaviour.open_us
+            and not self.may_probe(self.name, now_us)
+        ):
+            return _ANOTHER_PROBES
         decision, self.breaker = breakers.admit(breaker, self.behaviour, now_us)
         if self.breaker.state is not breaker.state:
             self.on_change(self)
@@ -117,10 +131,13 @@ class Plane:
         self.now_us = monotonic_ns() // 1000
         # Seconds are counted by a clock that reads as wall time but cannot jump.
         self.epoch_us = int(time() * 1e6) - self.now_us
-        self.buffers = Buffers(lambda: self.mirror.target is None)
+        self.buffers = Buffers(lambda: not self.repeats)
         self.old = self._side(Variant.BASELINE, settings.old_url)
         self.new = self._side(Variant.CANARY, settings.new_url)
         self.mirror = Mirror(self, lambda side, *caps: self._pool(side.pool.url, *caps))
+        self.write_backs = WriteBacks(self, self.mirror.open_pool)
+        self.repeats = False
+        """Whether what is answered now may be sent to the other system as well."""
         self.routing = NOT_ROUTED
         self.read_weight = self.write_weight = WEIGHT_NONE
         self.salt = b""
@@ -129,13 +146,18 @@ class Plane:
         self.carried_writes = 0
         rate, burst = settings.rate_limit_per_second, settings.rate_limit_burst
         self.clients_quota = Quota.per_second(rate, burst) if rate > 0 and burst > 0 else None
-        self.client_limits = Table(self.clients_quota) if self.clients_quota else None
+        self.client_limits: Table | ShareTable | None = (
+            Table(self.clients_quota) if self.clients_quota else None
+        )
         upstream_rate = settings.upstream_limit_per_second
         self.upstream_quota = (
             Quota.per_second(upstream_rate, max(1, int(upstream_rate)))
             if upstream_rate > 0
             else None
         )
+        self.shared: FleetLimits | None = None
+        if settings.fleet:
+            self._share()
         self.tokens = tuple(bytes.fromhex(token) for token in settings.operator_tokens_sha256)
         self.prefix = settings.prefix.rstrip("/").encode()
         self.below_prefix = self.prefix + b"/"
@@ -146,6 +168,7 @@ class Plane:
         self.connections: set[ClientConnection] = set()
         self.per_address: dict[str, int] = {}
         self.heads: dict[bytes, Head] = {}
+        self.shapes = Shapes(self.rules)
         self.in_flight = 0
         self.refused: dict[str, int] = {}
         self.draining = False
@@ -183,6 +206,13 @@ class Plane:
             buffers=self.buffers,
         )
 
+    def _share(self) -> None:
+        """Keep to limits, and count probes, that hold over a fleet."""
+        self.shared = FleetLimits(client=self.clients_quota, upstream=self.upstream_quota)
+        self.client_limits = self.shared.clients
+        for side in self.sides:
+            side.may_probe = self.shared.may_probe
+
     @property
     def sides(self) -> tuple[Side, Side]:
         """Both, the baseline first."""
@@ -202,6 +232,8 @@ class Plane:
         self.read_weight = Weight(routing.read_weight_bp)
         self.write_weight = Weight(routing.write_weight_bp)
         self.mirror.follow_routing()
+        self.write_backs.follow_routing()
+        self.repeats = self.mirror.target is not None or self.write_backs.on
 
     # --- decisions of the request path ---
 
@@ -240,7 +272,11 @@ class Plane:
         """Ask the upstream's own limit; return after how many microseconds to come again, or 0."""
         if self.upstream_quota is None:
             return 0
-        admission, side.tat = limits.admit(side.tat, now_us, self.upstream_quota)
+        shares = self.shared.upstreams if self.shared is not None else None
+        if shares is not None:
+            admission = shares.admit(side.name, now_us)
+        else:
+            admission, side.tat = limits.admit(side.tat, now_us, self.upstream_quota)
         return 0 if admission.allowed else max(1, admission.retry_after_us)
 
     def record(self, side: Side, outcome: int, now_us: int, took_us: int) -> None:
@@ -317,5 +353,6 @@ class Plane:
         for side in self.sides:
             side.pool.sweep(now_us)
         self.mirror.tick(now_us)
+        self.write_backs.tick(now_us)
         self.retries.tick(now_us)
         self.access_log.flush()

@@ -25,6 +25,8 @@ from gateway.link import (
     Report,
     Routing,
     ShadowDiffered,
+    ShareGrants,
+    WriteBackFailed,
     decode,
     encode,
 )
@@ -56,6 +58,7 @@ class Reporter(asyncio.Protocol):
         self.dropped = 0
         plane.on_outcome = self.outcome
         plane.mirror.on_difference = self.difference
+        plane.write_backs.tell = self.write_back_failed
         for side in plane.sides:
             side.on_change = self.breaker_changed
 
@@ -79,6 +82,8 @@ class Reporter(asyncio.Protocol):
             if isinstance(message, Routing):
                 self.plane.route(message)
                 self.send(Applied(self.plane.worker, self.plane.routing.version))
+            elif isinstance(message, ShareGrants) and self.plane.shared is not None:
+                self.plane.shared.take(message, monotonic_ns() // 1000)
         if len(self.buffer) > MAX_LINE_BYTES:
             self.buffer.clear()
 
@@ -128,8 +133,18 @@ class Reporter(asyncio.Protocol):
         else:
             self.plane.mirror.not_handed_on(control=difference.control)
 
+    def write_back_failed(self, failure: WriteBackFailed) -> bool:
+        """Tell of a write-back that failed; False if the parent does not read just now."""
+        if not self._flowing():
+            return False
+        self.send(failure)
+        return True
+
     def tick(self) -> None:
-        """Report the last second when it is over."""
+        """Ask for shares that run short; report the last second when it is over."""
+        shared = self.plane.shared
+        if shared is not None and (asks := shared.asks(self.plane.worker, monotonic_ns() // 1000)):
+            self.send(asks)
         second = self._now_us() // 1_000_000
         if second == self.second:
             return

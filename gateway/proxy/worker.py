@@ -91,13 +91,14 @@ async def drain(plane: Plane) -> None:
             for connection in list(plane.connections):
                 connection.leave()
         await asyncio.sleep(_TICK_S / 2)
-    while plane.in_flight and loop.time() < give_up:  # noqa: ASYNC110 - as above
+    while (plane.in_flight or plane.write_backs.busy) and loop.time() < give_up:  # noqa: ASYNC110 - as above
         await asyncio.sleep(_TICK_S / 2)
     for connection in list(plane.connections):
         connection.transport.abort()
     for side in plane.sides:
         side.pool.close()
     plane.mirror.close()
+    plane.write_backs.close()
     if plane.keyed is not None:
         plane.keyed.close()
     if plane.tracing is not None:

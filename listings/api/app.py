@@ -168,7 +168,11 @@ class _Endpoints:
             )
 
         asked = read() if len(body) <= _INLINE_BYTES else await asyncio.to_thread(read)
-        asked = replace(asked, shadow_digest=request.headers.get(headers.SYNC_SHADOW_DIGEST))
+        asked = replace(
+            asked,
+            shadow_digest=request.headers.get(headers.SYNC_SHADOW_DIGEST),
+            write_back_of=_write_back_of(request.headers),
+        )
         answer = await self._service.run(asked)
         return _json(sync_body(answer), headers=sync_headers(answer))
 
@@ -315,6 +319,11 @@ def _dry_run_headers(found: Mapping[str, str]) -> tuple[bool, UUID | None]:
     return wish == "true", (
         None if shadow_of is None else read_sync_id(shadow_of, headers.SYNC_SHADOW_OF)
     )
+
+
+def _write_back_of(found: Mapping[str, str]) -> UUID | None:
+    repeated = found.get(headers.SYNC_WRITE_BACK_OF)
+    return None if repeated is None else read_sync_id(repeated, headers.SYNC_WRITE_BACK_OF)
 
 
 def _json(body: Any, headers: Mapping[str, str] | None = None) -> Response:

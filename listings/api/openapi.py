@@ -239,6 +239,7 @@ def _sync_operation(workspace: dict[str, Any]) -> dict[str, Any]:
         parameters=(
             _parameter(headers.SYNC_DRY_RUN, "header", {"enum": ["true", "false"]}),
             _parameter(headers.SYNC_SHADOW_OF, "header", {"type": "string", "format": "uuid"}),
+            _parameter(headers.SYNC_WRITE_BACK_OF, "header", {"type": "string", "format": "uuid"}),
             _parameter(headers.SYNC_SHADOW_DIGEST, "header", {"type": "string"}),
             workspace,
         ),

@@ -10,6 +10,7 @@ SYNC_DRY_RUN: Final = (
 )
 SYNC_SHADOW_OF: Final = "Sync-Shadow-Of"  # the sync whose before images a dry run starts from
 SYNC_SHADOW_DIGEST: Final = "Sync-Shadow-Digest"  # what that sync answered as its Sync-Digest
+SYNC_WRITE_BACK_OF: Final = "Sync-Write-Back-Of"  # the other store's sync that this one repeats
 SYNC_WORKSPACE: Final = "Sync-Workspace"
 
 # On a sync answer: two answers are compared by these, without being parsed.

@@ -48,6 +48,8 @@ class SyncRequest:
     shadow_of: UUID | None = None
     shadow_digest: str | None = None
     """What the shadowed sync answered as its digest."""
+    write_back_of: UUID | None = None
+    """The sync of another store that this one repeats; it is recorded under the same id."""
 
 
 def read_request(

@@ -215,7 +215,11 @@ class SyncService:
                     "(GET /api/property-listings/sync/status) or stop it "
                     "(POST /api/property-listings/sync/stop).",
                 )
-        running = Running(self._new_id(), request.mode, request.dry_run, self._clock())
+        # Both journals speak of one sync by one id; a second repetition is another sync.
+        sync_id = request.write_back_of
+        if sync_id is None or sync_id in self.running:
+            sync_id = self._new_id()
+        running = Running(sync_id, request.mode, request.dry_run, self._clock())
         self.running[running.sync_id] = running
         try:
             yield running

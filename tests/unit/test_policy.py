@@ -96,9 +96,28 @@ def test_reads_may_move_before_writes():
         ("shadow", 0, 0), ("reads", 10_000, 0), ("writes", 10_000, 10_000),
         ("retire", 10_000, 10_000),
     ]  # fmt: skip
-    writes = plan.phases[2].mirror
-    assert writes is not None
-    assert (writes.to, writes.dry_run) == ("old", False)
+    assert all(phase.mirror is None for phase in plan.phases[2:])
+    assert not plan.stores_apart
+    two = (ROOT / "config" / "rollout-reads-first.toml").read_text(encoding="utf-8")
+    assert parse_policy(two.replace('stores = "one"', 'stores = "two"')).stores_apart
+
+
+def test_real_writes_to_the_other_system_want_two_stores():
+    """With one database they would meet their own rows; back to old there is a key of its own."""
+    dry = 'mirror = { to = "new", rate = 1.0, dry_run = true }'
+    assert dry in SHIPPED
+    for to, stores, told in (
+        ("new", "one", "expected dry_run = true"),
+        ("old", "two", 'expected stores = "two" instead'),
+    ):
+        text = SHIPPED.replace(dry, f'mirror = {{ to = "{to}", dry_run = false }}')
+        with pytest.raises(PolicyError) as caught:
+            parse_policy(text.replace('stores = "one"', f'stores = "{stores}"'))
+        assert told in str(caught.value)
+    shadowed = SHIPPED.replace(dry, 'mirror = { to = "new", dry_run = false }')
+    plan = parse_policy(shadowed.replace('stores = "one"', 'stores = "two"'))
+    assert plan.phases[0].mirror is not None
+    assert not plan.phases[0].mirror.dry_run
 
 
 def test_the_schema_in_config_is_current():

@@ -135,6 +135,8 @@ class Route:
     mirror_to: str | None
     mirror_rate: float
     mirror_dry: bool
+    write_back: bool = False
+    """What new writes is written to old as well, for real."""
 
 
 @dataclass(frozen=True, slots=True)

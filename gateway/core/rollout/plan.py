@@ -115,6 +115,8 @@ class Plan:
     deadlines: Deadlines
     fairness: Fairness
     freezes: tuple[Freeze, ...] = ()
+    stores_apart: bool = False
+    """Old has a database of its own: what new writes is written back to it."""
 
     def rules(self) -> tuple[evidence.Rule, ...]:
         """Every error-rate rule of the plan, whatever the phase: evidence outlives a promotion."""

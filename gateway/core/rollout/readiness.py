@@ -68,6 +68,7 @@ def route(state: State, plan: Plan) -> Route:
         mirror_to=mirror.to if mirror is not None else None,
         mirror_rate=mirror.rate if mirror is not None else 0.0,
         mirror_dry=mirror.dry_run if mirror is not None else True,
+        write_back=plan.stores_apart and state.status is not Status.COMPLETED,
     )
 
 

@@ -111,6 +111,22 @@ async def test_the_shadowed_sync_reaches_the_store() -> None:
         assert bad.json()["errors"][0]["field"] == "Sync-Shadow-Of"
 
 
+async def test_a_write_back_is_recorded_under_the_id_of_the_sync_it_repeats() -> None:
+    """So both journals speak of one sync; an id that is none is refused before anything happens."""
+    repeated = "01890a5d-ac96-774b-bcce-b302099a8057"
+    listing = {"mode": "push", "listings": [{"propertyNumber": "A"}]}
+    async with service() as it:
+        for _ in range(2):
+            header = {"Sync-Write-Back-Of": repeated}
+            answer = await it.client.post(SYNC, json=listing, headers=header)
+            assert answer.headers["Sync-Id"] == answer.json()["syncId"] == repeated
+        assert [str(context.sync_id) for context in it.store.contexts] == [repeated, repeated]
+        bad = await it.client.post(SYNC, json=listing, headers={"Sync-Write-Back-Of": "x"})
+        assert bad.status_code == 400
+        assert bad.json()["errors"][0]["field"] == "Sync-Write-Back-Of"
+        assert len(it.store.contexts) == 2
+
+
 async def test_selective_sync_skips_unknown_numbers() -> None:
     """Numbers the feed does not have are counted and named, and are no errors."""
     async with service(feed=many(3)) as it:
