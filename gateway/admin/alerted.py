@@ -87,7 +87,7 @@ class SilenceIn(inputs.Change):
     """Its name, or `*` for all."""
     system: Literal["old", "new"] | None = None
     """Only of this one; default: whatever the system."""
-    minutes: Annotated[int, inputs.WholeNumber, Field(ge=1, le=_MOST_MINUTES)]
+    minutes: Annotated[int, Field(ge=1, le=_MOST_MINUTES), inputs.WholeNumber]
     """For how long, from now."""
 
 

@@ -146,7 +146,7 @@ class Reported(Input):
 
     system: Annotated[System | None, Field(strict=False)] = None
     """Which one, where it applies; default: of no one system."""
-    sample: Annotated[int | None, WholeNumber, Field(ge=1, le=10**12)] = None
+    sample: Annotated[int | None, Field(ge=1, le=10**12), WholeNumber] = None
     """How many observations it rests on."""
     at: Instant | None = None
     """When it was taken; default now. Not in the future: the gateway's clock decides (409)."""
