@@ -97,6 +97,11 @@ class Comparing:
         """Answers that differ and found no place in the queue."""
 
     @property
+    def source(self) -> str:
+        """Who its figures are said by."""
+        return _SOURCE
+
+    @property
     def _history(self) -> History:
         return self._collected.history
 

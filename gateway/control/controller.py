@@ -317,6 +317,7 @@ class Controller:
         """Look once, whatever happened, and store what could not be stored before."""
         era = self._turns.engine.state.salt
         totals = self._snapshots.totals()
+        self._measurements.withdraw(self._comparing.source)
         self.sampled(self._comparing.tick(totals, era))
         if self._proving.counted(totals):
             await self._mirror_changed("mirror.unproven", self._proving.doubt)

@@ -62,6 +62,12 @@ class Measurements:
             except InvalidRequestError:
                 continue
 
+    def withdraw(self, source: str) -> None:
+        """Forget what one source said: what it does not say again is unknown, not old."""
+        for key, known in tuple(self._newest.items()):
+            if known.source == source:
+                del self._newest[key]
+
     def newest(self) -> tuple[Measurement, ...]:
         """Give all that are known, however old: their age is judged, not hidden."""
         return tuple(self._newest.values())

@@ -30,6 +30,8 @@ DEFAULTS: dict[str, Any] = {
     "instance": "first",
     "sync_headers": {},
     "sync_body": None,
+    "sync_body_bytes": None,
+    "cut_off": False,
     "listings": 10,
 }
 
@@ -70,8 +72,12 @@ class Service:
                     **extra,
                 }
                 lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+                if self.script["cut_off"] and target.endswith("/sync"):
+                    answer = answer[: len(answer) // 2]
                 writer.write(f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode() + answer)
                 await writer.drain()
+                if self.script["cut_off"] and target.endswith("/sync"):
+                    return
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -116,6 +122,8 @@ class Service:
                 "Sync-Records": script["listings"],
             }
             extra |= script["sync_headers"]
+            if script["sync_body_bytes"] is not None:
+                return script["status"], extra, b"x" * script["sync_body_bytes"]
             if script["sync_body"] is not None:
                 return script["status"], extra, script["sync_body"].encode()
             answer = {"system": self.system, "status": script["sync_status"]}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.gateway_process import GatewayProcess, until
-from tests.support.scale import scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,39 +77,55 @@ def agreed(gateway: GatewayProcess) -> bool:
     return bool(gateway.admin("/comparisons").json["matched"])
 
 
-BROKEN: tuple[tuple[str, dict[str, Any], str, str], ...] = (
-    ("not json", {"sync_body": "<html>"}, "answer", "unreadable"),
-    ("truncated", {"sync_body": GOOD[:-30]}, "answer", "unreadable"),
-    ("deep", {"sync_body": "[" * 10_000 + "]" * 10_000}, "answer", "unreadable"),
-    ("large", {"sync_body": "x" * scale(full=50_000_000, quick=4_000_000)}, "answer", "unreadable"),
-    ("missing", {"sync_body": json.dumps({"records": RECORDS[:3]})}, "records[*]", "real"),
-    ("digests", {"sync_body": GOOD.replace('"d"', '"e"')}, "records[*].digest", "real"),
-    ("repeated", {"sync_body": GOOD.replace('"errors"', '"errors": [], "errors"')}, "errors",
-     "format_only"),
-    ("nan", {"sync_body": GOOD.replace("[]", "[NaN]")}, "errors[*]", "real"),
-    ("order", {"sync_body": json.dumps({"records": RECORDS[::-1], "errors": []})}, "Sync-Digest",
-     "real"),
-    ("status", {"sync_body": GOOD, "status": 422}, "status", "real"),
+BROKEN: tuple[tuple[dict[str, Any], tuple[str, str, str]], ...] = (
+    ({"sync_body": "<html>"}, ("answer", "value", "unreadable")),
+    ({"sync_body": GOOD[:-30]}, ("answer", "value", "unreadable")),
+    ({"sync_body": "[" * 10_000 + "]" * 10_000}, ("answer", "value", "unreadable")),
+    ({"sync_body": '{"a":' * 10_000 + "1" + "}" * 10_000}, ("answer", "value", "unreadable")),
+    ({"sync_body_bytes": 50_000_000}, ("answer", "value", "unreadable")),
+    ({"sync_body": json.dumps({"records": RECORDS[:3]})}, ("records[*]", "missing", "real")),
+    ({"sync_body": json.dumps({"records": [*RECORDS, {**RECORDS[0], "propertyNumber": "n9"}]})},
+     ("records[*]", "extra", "real")),
+    ({"sync_body": GOOD.replace('"d"', '"e"')}, ("records[*].digest", "value", "real")),
+    ({"sync_body": GOOD.replace('"errors"', '"errors": [], "errors"')},
+     ("errors", "format", "format_only")),
+    ({"sync_body": GOOD.replace('"propertyNumber"', '"x": 1, "x": 2, "propertyNumber"')},
+     ("Sync-Digest", "value", "real")),
+    ({"sync_body": GOOD.replace("[]", "[NaN]")}, ("errors[*]", "extra", "real")),
+    ({"sync_body": json.dumps({"records": RECORDS[::-1], "errors": []})},
+     ("Sync-Digest", "value", "real")),
+    ({"sync_body": GOOD, "status": 422}, ("status", "value", "real")),
+    ({"sync_body": GOOD, "status": 503}, ("status", "value", "real")),
 )  # fmt: skip
+
+
+def seen_in(found: dict[str, Any]) -> Counter[tuple[str, str, str]]:
+    """How many listings differ how."""
+    return Counter({
+        (each["path"], each["kind"], each["cause"]): each["count"] for each in found["differences"]
+    })  # fmt: skip
 
 
 def test_broken_answers_become_differences_and_hurt_nobody(
     in_phase_one: GatewayProcess, old: Upstream, new: Upstream
 ) -> None:
-    """Each kind is counted once under its own name; every client has its answer."""
+    """Each adds to its own kind and to no other; every client has its answer."""
     gateway = in_phase_one
     old.script(sync_headers=HEADERS, sync_body=GOOD)
     new.script(sync_headers=HEADERS, sync_body=GOOD)
     gateway.order("start")
     until(lambda: gateway.rollout["mirror"]["on"])
     until(lambda: agreed(gateway))
-    for number, (_, broken, _, _) in enumerate(BROKEN, start=1):
+    before: Counter[tuple[str, str, str]] = Counter()
+    for number, (broken, difference) in enumerate(BROKEN, start=1):
         new.script(sync_headers={**HEADERS, "Sync-Digest": "b" * 32}, **broken)
         assert gateway.sync().json["records"] == RECORDS
         until(lambda n=number: gateway.admin("/comparisons").json["answers_opened"] == n)
-    found = gateway.admin("/comparisons").json
-    seen = {(each["path"], each["cause"]) for each in found["differences"]}
-    assert seen >= {(path, cause) for _, _, path, cause in BROKEN}
+        found = gateway.admin("/comparisons").json
+        after = seen_in(found)
+        assert set(after - before) == {difference}, broken
+        before = after
+    assert found["coverage"]["lost"] == {}
     assert 0 < found["match_rate"] < 0.9
     assert found["lower_bound"] < found["match_rate"]
     page = gateway.admin("/comparisons/differences?limit=5").json
@@ -124,3 +140,31 @@ def test_broken_answers_become_differences_and_hurt_nobody(
     assert after["match_rate"] > found["match_rate"]
     newest = gateway.admin("/audit").json["items"][0]
     assert (newest["action"], newest["reason"]) == ("comparison.rule", "422 is as good here")
+
+
+def test_shadows_without_an_answer_keep_the_gate_shut(
+    in_phase_one: GatewayProcess, old: Upstream, new: Upstream
+) -> None:
+    """What was not compared agrees with nothing: shown apart, by reason, and the gate says it."""
+    gateway = in_phase_one
+    old.script(sync_headers=HEADERS, sync_body=GOOD)
+    new.script(sync_headers=HEADERS, sync_body=GOOD)
+    gateway.order("start")
+    until(lambda: gateway.rollout["mirror"]["on"])
+    until(lambda: agreed(gateway))
+    until(lambda: gate(gateway, "compared")["verdict"] == "pass")
+    new.script(sync_headers=HEADERS, sync_body=GOOD, cut_off=True)
+    assert gateway.sync().json["records"] == RECORDS
+    until(lambda: gateway.admin("/comparisons").json["coverage"]["lost"] == {"answer cut off": 1})
+    found = gateway.admin("/comparisons").json
+    assert found["match_rate"] == 1.0
+    assert found["coverage"]["listings_lost"] == 4
+    until(lambda: gate(gateway, "compared")["verdict"] == "fail")
+    closed = gateway.admin("/comparisons/fixes", {"path": "**", "reason": "new was cut off"}).json
+    assert (closed["listings"], closed["fixes"][0]["path"]) == (0, None)
+    assert closed["coverage"]["due"] == 0
+    newest = gateway.admin("/audit").json["items"][0]
+    assert (newest["action"], newest["reason"]) == ("comparison.fixed", "new was cut off")
+    until(lambda: gate(gateway, "compared")["verdict"] == "inconclusive")
+    assert gateway.admin("/comparisons/fixes", {"path": "a[", "reason": "x"}).status == 409
+    assert gateway.admin("/comparisons/fixes", {"path": "a"}).status == 422

@@ -62,6 +62,15 @@ def test_the_newest_counts_and_remembers_the_one_before() -> None:
     assert kept == {None: (80, 100), Variant.CANARY: (7, None)}
 
 
+def test_what_a_source_takes_back_is_unknown() -> None:
+    """Its figures go, whatever they were; those of others stay."""
+    measurements = Measurements()
+    measurements.take(draft("match_ratio", 0.9, source="old and new"), now_us=NOW)
+    measurements.take(draft("cpu_ratio", 0.9, source="api"), now_us=NOW)
+    measurements.withdraw("old and new")
+    assert [each.metric.value for each in measurements.newest()] == ["cpu_ratio"]
+
+
 def test_the_same_sync_read_twice_is_one_figure() -> None:
     """A poll a minute later must not hide that the last sync was 50 % smaller."""
     measurements = Measurements()
