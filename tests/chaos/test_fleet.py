@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.fleet_process import FleetProcesses, Load
-from tests.support.gateway_process import until
+from tests.support.gateway_process import GatewayProcess, until
 from tests.support.redis_servers import RedisFactory
 from tests.support.scale import scale
 from tests.support.upstream import Upstream
@@ -102,6 +104,31 @@ def test_no_client_and_no_weight_notices(fleet: FleetProcesses, trouble: object)
         assert {gateway.rollout["override"] for gateway in fleet} == {True}
 
 
+def test_a_controller_that_stood_still_writes_nothing(fleet: FleetProcesses) -> None:
+    """Stopped past its lease while others change the weight, it wakes up and follows them."""
+    for number in range(scale(quick=1, full=5)):
+        fleet.change("a", 10 + number)
+        [name] = fleet.deciding()
+        [other] = set(fleet.replicas) - {name}
+        os.kill(fleet[name].pid, signal.SIGSTOP)
+        try:
+            until(lambda other=other: _decides(fleet, other))
+            fleet[other].order("weight", percent=60 + number)
+            version = fleet[other].rollout["version"]
+        finally:
+            os.kill(fleet[name].pid, signal.SIGCONT)
+        until(lambda version=version: fleet.in_force(version))
+        until(fleet.complete)
+        assert fleet.weights() == {60 + number}
+        assert {gateway.rollout["version"] for gateway in fleet} == {version}
+        assert fleet[name].admin("/audit/verification").json["intact"]
+
+
+def _decides(fleet: FleetProcesses, name: str) -> bool:
+    shown = fleet[name].rollout["fleet"]["replicas"]
+    return any(one["here"] and one["decides"] for one in shown)
+
+
 def test_traffic_goes_back_without_redis(
     fleet: FleetProcesses, services: tuple[Upstream, Upstream]
 ) -> None:
@@ -152,8 +179,6 @@ def test_a_replica_with_nothing_to_start_from_names_the_setting(
     fleet: FleetProcesses, tmp_path: Path
 ) -> None:
     """Wrong password, wrong database, nobody there: one clear message each, never the password."""
-    from tests.support.gateway_process import GatewayProcess
-
     host = fleet.redis.url.removeprefix("redis://").removesuffix("/0")
     wrong = {
         f"redis://gateway:s3cret-w0rd@{host}/0": "password",

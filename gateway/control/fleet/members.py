@@ -47,7 +47,35 @@ class MemberChanged:
     replica: str
     source: int
     change: str
-    text: str
+
+    @property
+    def text(self) -> str:
+        """One sentence in English."""
+        return _SAID[self.change][0].format(name=self.replica)
+
+    @property
+    def text_ja(self) -> str:
+        """The same in Japanese."""
+        return _SAID[self.change][1].format(name=self.replica)
+
+
+_SAID: Final = {
+    "joined": (
+        "Replica {name} is part of the fleet.",
+        "レプリカ {name} がフリートに加わりました。",
+    ),
+    "restarted": ("Replica {name} was started again.", "レプリカ {name} が再起動しました。"),
+    "left": ("Replica {name} has left.", "レプリカ {name} が離脱しました。"),
+    "silent": (
+        "Replica {name} is silent; what it sees is unknown.",
+        "レプリカ {name} の応答がありません。状況は不明です。",
+    ),
+    "back": ("Replica {name} reports again.", "レプリカ {name} の報告が再開しました。"),
+    "gone": (
+        "Replica {name} has been silent for so long that it is gone.",
+        "レプリカ {name} は長時間応答がないため、離脱とみなします。",
+    ),
+}
 
 
 @dataclass(slots=True)
@@ -116,12 +144,10 @@ class Members:
             silent_us = now_us - member.heard_us
             if silent_us >= GONE_US:
                 del self._members[member.name]
-                text = f"Replica {member.name} has been silent for so long that it is gone."
-                changes.append(MemberChanged(member.name, member.source, "gone", text))
+                changes.append(MemberChanged(member.name, member.source, "gone"))
             elif silent_us > SILENT_US and not member.silent:
                 member.silent = True
-                text = f"Replica {member.name} is silent; what it sees is unknown."
-                changes.append(MemberChanged(member.name, member.source, "silent", text))
+                changes.append(MemberChanged(member.name, member.source, "silent"))
         return changes
 
     def _look_at_own(self, posting: Posting) -> None:
@@ -144,8 +170,7 @@ class Members:
         member.body, member.trouble = body, trouble
         if member.silent and now_us - member.heard_us <= SILENT_US:
             member.silent = False
-            text = f"Replica {member.name} reports again."
-            changes.append(MemberChanged(member.name, member.source, "back", text))
+            changes.append(MemberChanged(member.name, member.source, "back"))
         if body is not None:
             heard += self._items(member, body, posting.age_us, now_us)
 
@@ -156,21 +181,18 @@ class Members:
         if member is not None and member.boot == boot:
             return member
         if member is not None:
-            text = f"Replica {member.name} was started again."
-            changes.append(MemberChanged(member.name, member.source, "restarted", text))
+            changes.append(MemberChanged(member.name, member.source, "restarted"))
         fresh = Member(posting.replica, boot, next(self._sources), now_us - posting.age_us)
         self._members[posting.replica] = fresh
         if member is None:
-            text = f"Replica {fresh.name} is part of the fleet."
-            changes.append(MemberChanged(fresh.name, fresh.source, "joined", text))
+            changes.append(MemberChanged(fresh.name, fresh.source, "joined"))
         return fresh
 
     def _goes(self, name: str, boot: str, changes: list[MemberChanged]) -> None:
         member = self._members.get(name)
         if member is not None and member.boot == boot:
             del self._members[name]
-            text = f"Replica {name} has left."
-            changes.append(MemberChanged(name, member.source, "left", text))
+            changes.append(MemberChanged(name, member.source, "left"))
 
     def _items(
         self, member: Member, body: PostingBody, age_us: int, now_us: int

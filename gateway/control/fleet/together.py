@@ -158,7 +158,10 @@ class Together:
                 self._senses.snapshots.worker_gone(change.source)
             if self.fleet.role is Role.DECIDES:
                 await self._turns.note_event(
-                    f"replica.{change.change}", change.text, replica=change.replica
+                    f"replica.{change.change}",
+                    change.text,
+                    text_ja=change.text_ja,
+                    replica=change.replica,
                 )
 
     async def agree(self) -> None:
@@ -206,6 +209,7 @@ class Together:
             await self._turns.note_event(
                 "replica.decides",
                 f"Replica {name} decides from here on.",
+                text_ja=f"以後、レプリカ {name} が判断します。",
                 replica=name,
                 token=token,
             )
