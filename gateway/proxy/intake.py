@@ -3,9 +3,9 @@ Reading a client's requests: the half of a connection that faces the bytes.
 
 There are two ways. The long one is llhttp, strict, and then the guard; it is taken for a head not
 seen before, for chunks, and for everything that is cut up or sent ahead. The short one is for a
-head whose very bytes have been through the long way already, which is what most requests of a
-client look like: what was made of it is remembered, and only the body is counted off. Both put the
-complete request to `serve`; nothing incomplete ever gets there.
+head whose very bytes, or all but its id and length (`shapes`), have been through the long way
+already, which is what most requests of a client look like: only the body is counted off. Both put
+the complete request to `serve`; nothing incomplete ever gets there.
 
 What is read without becoming a request is bounded: head, target, body, and the framing of chunks.
 """
@@ -101,7 +101,10 @@ class Intake(asyncio.Protocol):
         """Read on; a bodiless or length-delimited request seen before takes the short way."""
         if self.parser is None and self.phase is IDLE:
             end = data.find(HEAD_END) + 4
-            head = self.plane.heads.get(data[:end])
+            raw = data[:end]
+            head = self.plane.heads.get(raw)
+            if head is None and 3 < end <= _MEMO_HEAD_BYTES:  # noqa: PLR2004 - found
+                head = self.plane.shapes.get(raw)
             if head is not None:
                 length = len(data) - end
                 if length == head.length or (length == 0 and head.length <= 0):
@@ -125,7 +128,8 @@ class Intake(asyncio.Protocol):
         if self.parser is not None or self.phase is not IDLE:
             return False
         end = buffer.find(HEAD_END, 0, _MEMO_HEAD_BYTES) + 4
-        head = self.plane.heads.get(bytes(buffer[:end]))
+        raw = bytes(buffer[:end])
+        head = self.plane.heads.get(raw) or self.plane.shapes.get(raw)
         if head is None or size - end != head.length:
             return False
         self.serve(head, memoryview(buffer)[end:size])
@@ -233,20 +237,19 @@ class Intake(asyncio.Protocol):
             self.refusal = Refusal(400, "More chunk framing than content.")
 
     def _remember(self, data: bytes) -> None:
-        """Let the next request with an equal head take the short way."""
+        """Let the next request with an equal head, or one of this shape, take the short way."""
         head = self.ahead[-1][0]
+        end = data.find(HEAD_END) + 4
         if (
-            head.request_id is None  # a head with an id of its own does not come twice
-            and head.traceparent is None
-            and head.length != CHUNKED
+            end > _MEMO_HEAD_BYTES
+            or head.length == CHUNKED
+            or len(data) != end + max(head.length, 0)
+            or data.startswith(b"\r\n")
         ):
-            end = data.find(HEAD_END) + 4
-            if (
-                end <= _MEMO_HEAD_BYTES
-                and len(data) == end + max(head.length, 0)
-                and not data.startswith(b"\r\n")
-            ):
-                self.plane.remember_head(data[:end], head)
+            return
+        if head.request_id is None and head.traceparent is None:  # else it does not come twice
+            self.plane.remember_head(data[:end], head)
+        self.plane.shapes.learn(data[:end], head)
 
     def _between(self) -> None:
         """Forget the last message; what comes now belongs to the next."""

@@ -20,13 +20,14 @@ from gateway.core import breaker as breakers
 from gateway.core import histogram
 from gateway.core import limiter as limits
 from gateway.core.breaker import Behaviour, Breaker, BreakerState, Rejected
-from gateway.core.limiter import Quota, Table
+from gateway.core.limiter import Table
 from gateway.core.model import WEIGHT_NONE, Outcome, Variant, Weight
 from gateway.core.splitter import in_canary, position, turn
 from gateway.core.window import Recorder, VariantSecond
 from gateway.link import Routing
 from gateway.proxy.access_log import AccessLog
 from gateway.proxy.cells import render
+from gateway.proxy.configuration import CLIENT, UPSTREAM
 from gateway.proxy.guard import Rules
 from gateway.proxy.mirror import Mirror
 from gateway.proxy.pool import Pool
@@ -144,20 +145,7 @@ class Plane:
         self.positions: dict[bytes, int] = {}
         self.carried_reads = 0
         self.carried_writes = 0
-        rate, burst = settings.rate_limit_per_second, settings.rate_limit_burst
-        self.clients_quota = Quota.per_second(rate, burst) if rate > 0 and burst > 0 else None
-        self.client_limits: Table | ShareTable | None = (
-            Table(self.clients_quota) if self.clients_quota else None
-        )
-        upstream_rate = settings.upstream_limit_per_second
-        self.upstream_quota = (
-            Quota.per_second(upstream_rate, max(1, int(upstream_rate)))
-            if upstream_rate > 0
-            else None
-        )
-        self.shared: FleetLimits | None = None
-        if settings.fleet:
-            self._share()
+        self._limit(settings)
         self.tokens = tuple(bytes.fromhex(token) for token in settings.operator_tokens_sha256)
         self.prefix = settings.prefix.rstrip("/").encode()
         self.below_prefix = self.prefix + b"/"
@@ -206,12 +194,20 @@ class Plane:
             buffers=self.buffers,
         )
 
-    def _share(self) -> None:
-        """Keep to limits, and count probes, that hold over a fleet."""
-        self.shared = FleetLimits(client=self.clients_quota, upstream=self.upstream_quota)
-        self.client_limits = self.shared.clients
-        for side in self.sides:
-            side.may_probe = self.shared.may_probe
+    def _limit(self, settings: DataPlaneSettings) -> None:
+        """Set the limits: this worker's own, or its shares of what holds over a fleet."""
+        quotas = settings.quotas()
+        self.clients_quota = quotas.get(CLIENT)
+        self.upstream_quota = quotas.get(UPSTREAM)
+        self.client_limits: Table | ShareTable | None = (
+            Table(self.clients_quota) if self.clients_quota else None
+        )
+        self.shared: FleetLimits | None = None
+        if settings.fleet:
+            self.shared = FleetLimits(client=self.clients_quota, upstream=self.upstream_quota)
+            self.client_limits = self.shared.clients
+            for side in self.sides:
+                side.may_probe = self.shared.may_probe
 
     @property
     def sides(self) -> tuple[Side, Side]:

@@ -300,6 +300,7 @@ class Memory:
         for former in list(self.plane.connections):
             former.connection_lost(None)
         self.plane.heads.clear()
+        self.plane.shapes.clear()
         self.plane.in_flight = 0
         self.pool.calls = []
         connection, transport = ClientConnection(self.plane), _Transport()
