@@ -21,10 +21,14 @@ from gateway.adapters.redis_store.address import read_address
 from gateway.adapters.redis_store.alerts import RedisAlertStore
 from gateway.adapters.redis_store.board import RedisBoard
 from gateway.adapters.redis_store.lease import RedisLease
+from gateway.adapters.redis_store.ledger import RedisLedger
+from gateway.adapters.redis_store.probes import RedisProbes
 from gateway.adapters.redis_store.server import Server
 from gateway.adapters.redis_store.state import RedisStore
+from gateway.bootstrap.workers import data_plane
 from gateway.control import records
 from gateway.control.fleet.fleet import Fleet, Identity
+from gateway.control.fleet.sharing import Sharing
 from gateway.control.fleet.spare import LocalCopy, read_copy
 from gateway.control.journal import Journal
 from gateway.control.lease import SoleLease
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.adapters.sqlite_store import SqliteStore
     from gateway.control.controller import Controller
     from gateway.control.fleet.spare import Copy
+    from gateway.control.workers import WorkerPool
     from gateway.core import rollout
     from gateway.ports import Lease, StoredState
     from gateway.ports.alerts import AlertStore
@@ -64,6 +69,23 @@ class Beginning:
     clock: SystemClock
     fleet: Fleet | None = None
     server: Server | None = None
+
+    def sharing(self, settings: Settings, pool: WorkerPool) -> Sharing | None:
+        """Make what keeps limits and probes over a fleet; None: there is none."""
+        server, fleet = self.server, self.fleet
+        if server is None or fleet is None:
+            return None
+        limits = data_plane(settings)
+        return Sharing(
+            RedisLedger(server),
+            RedisProbes(server),
+            pool,
+            replica=fleet.identity.holder,
+            quotas=limits.quotas(),
+            probe_window_ms=limits.breaker_timeout_ms,
+            holders=lambda: fleet.holders(pool.view()),
+            reachable=lambda: fleet.connected,
+        )
 
     def alert_store(self) -> AlertStore | None:
         """Give where a fleet keeps its alerts; None: on the own disk."""

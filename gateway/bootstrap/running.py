@@ -110,6 +110,9 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
         yield partial(loops.lease, controller.together, every_s=every_s)
         yield partial(loops.listen, controller.together)
         yield partial(loops.agree, controller.together)
+    sharing = gateway.beginning.sharing(settings, gateway.workers)
+    if sharing is not None:
+        yield sharing.run
     yield from gateway.alerts.loops()
     yield gateway.proving.run
     yield partial(_reload_on_request, gateway, reload)

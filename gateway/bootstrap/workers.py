@@ -28,6 +28,7 @@ def data_plane(settings: Settings) -> DataPlaneSettings:
         rate_limit_per_second=settings.rate_limit_per_second,
         rate_limit_burst=settings.rate_limit_burst,
         upstream_limit_per_second=settings.upstream_limit_per_second,
+        fleet=settings.redis_url is not None,
         connections_per_address=settings.connections_per_address,
         upstream_connections=settings.upstream_connections,
         breaker_threshold=settings.breaker_threshold,

@@ -24,11 +24,14 @@ from gateway.errors import WorkerFailedError
 from gateway.link import (
     MAX_LINE_BYTES,
     Applied,
+    BreakerChanged,
     Drained,
     Hello,
     Message,
     Report,
     Routing,
+    ShareAsks,
+    ShareGrants,
     decode,
     encode,
 )
@@ -36,7 +39,7 @@ from gateway.ports import WorkerView
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 START_DEADLINE_S: Final = 30.0
 SILENCE_S: Final = 20.0
@@ -113,6 +116,9 @@ class WorkerPool:
         self._slots = [_Slot() for _ in range(workers)]
         self._numbers = count(1)
         self._routing: Routing | None = None
+        self._shares: ShareGrants | None = None
+        self.on_shares: Callable[[ShareAsks | BreakerChanged], None] | None = None
+        """Told what concerns limits and probes that hold over a fleet."""
         self._queue: asyncio.Queue[WorkerMessage] = asyncio.Queue(_QUEUE)
         self._stopping = False
         self._rolling: asyncio.Task[None] | None = None
@@ -135,6 +141,25 @@ class WorkerPool:
         for worker in self._everyone():
             if not worker.writer.is_closing():
                 worker.writer.write(line)
+
+    def share(self, grants: ShareGrants) -> None:
+        """Tell every worker, present and future, how many share the budgets; never waits."""
+        self._shares = grants
+        for worker in self._everyone():
+            self._write(worker, grants)
+
+    def send_to(self, number: int, grants: ShareGrants) -> None:
+        """Answer one worker, if it is still there; never waits."""
+        for worker in self._everyone():
+            if worker.number == number:
+                self._write(worker, grants)
+
+    @staticmethod
+    def _write(worker: _Worker, message: Message) -> None:
+        transport = worker.writer.transport
+        # A worker that hangs is replaced; until then nothing piles up for it.
+        if not transport.is_closing() and transport.get_write_buffer_size() < MAX_LINE_BYTES:
+            worker.writer.write(encode(message))
 
     async def messages(self) -> AsyncIterator[WorkerMessage]:
         """Yield what the workers say and what becomes of them, in order."""
@@ -287,6 +312,8 @@ class WorkerPool:
         worker = _Worker(number, process, reader, writer, ready)
         if self._routing is not None:
             writer.write(encode(self._routing))
+        if self._shares is not None:
+            writer.write(encode(self._shares))
         worker.listening = asyncio.create_task(self._listen(worker))
         try:
             # Not wait_for: it may swallow a cancellation when the worker fails at the same moment.
@@ -318,7 +345,10 @@ class WorkerPool:
             if message is None:
                 break
             self._note(worker, message)
-            await self._queue.put(message)
+            if self.on_shares is not None and isinstance(message, ShareAsks | BreakerChanged):
+                self.on_shares(message)
+            if not isinstance(message, ShareAsks):
+                await self._queue.put(message)
         if not worker.ready.done():
             worker.ready.set_exception(
                 WorkerFailedError(f"Worker {worker.number} ended before it listened.")

@@ -171,3 +171,7 @@ class ProbePermits(Protocol):
         False when all `permits` are taken.
         """
         ...
+
+    async def succeeded(self, upstream: str) -> None:
+        """Take note that a probe went well: the next need not wait for another window."""
+        ...

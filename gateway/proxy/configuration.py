@@ -13,7 +13,11 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.core.limiter import Quota
+
 MEBIBYTE: Final = 1024 * 1024
+CLIENT: Final = "client"
+UPSTREAM: Final = "upstream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,17 @@ class DataPlaneSettings:
 
     tls_certificate: str | None = None
     tls_key: str | None = None
+
+    def quotas(self) -> dict[str, Quota]:
+        """Give the limits by their scope; what is off is not there."""
+        rate, burst = self.rate_limit_per_second, self.rate_limit_burst
+        upstream = self.upstream_limit_per_second
+        quotas = {}
+        if rate > 0 and burst > 0:
+            quotas[CLIENT] = Quota.per_second(rate, burst)
+        if upstream > 0:
+            quotas[UPSTREAM] = Quota.per_second(upstream, max(1, int(upstream)))
+        return quotas
 
     def to_json(self) -> str:
         """Give the value as it travels to a worker process."""

@@ -27,3 +27,8 @@ class RedisProbes:
         if isinstance(answer, list):
             raise foreign(answer[1], self._server.address)
         return bool(answer)
+
+    async def succeeded(self, upstream: str) -> None:
+        """Take note that a probe went well: the next need not wait for another window."""
+        server = self._server
+        await server.call(server.client.hdel(server.keys.probes, upstream))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.core import rollout
     from gateway.core.analysis import Measurement
     from gateway.core.model import Variant
-    from gateway.ports import Clock
+    from gateway.ports import Clock, WorkerView
     from gateway.ports.fleet import Board, BoardReading, FleetLease, FleetStore
 
 ALONE_US: Final = 3 * SECOND_US
@@ -114,6 +114,11 @@ class Fleet:
     def token(self) -> int:
         """What a step that is decided now carries."""
         return self.lease.fencing_token if self.role is Role.DECIDES else 0
+
+    def holders(self, own: tuple[WorkerView, ...]) -> int:
+        """Count the workers that share the fleet's limits, those of silent replicas included."""
+        others = sum(member.body.workers for member in self.members if member.body is not None)
+        return others + sum(worker.state == "ready" for worker in own)
 
     def unknown(self) -> tuple[str, ...]:
         """Name the replicas whose numbers are missing here."""

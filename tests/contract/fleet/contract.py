@@ -253,3 +253,10 @@ class ProbesContract:
         assert await probes.probe("old", permits=1, window_ms=300)
         await passes(0.35)
         assert await probes.probe("new", permits=2, window_ms=300)
+
+    async def test_after_a_success_the_next_need_not_wait(self, probes: ProbePermits) -> None:
+        """So that all workers of a fleet recover one after another, without delay."""
+        assert await probes.probe("new", permits=1, window_ms=60_000)
+        assert not await probes.probe("new", permits=1, window_ms=60_000)
+        await probes.succeeded("new")
+        assert await probes.probe("new", permits=1, window_ms=60_000)
