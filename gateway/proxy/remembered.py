@@ -41,7 +41,8 @@ class Heads:
     def __init__(self, max_body_bytes: int) -> None:
         self._max_body_bytes = max_body_bytes
         self._known: dict[bytes, AnswerHead] = {}
-        self._shapes: dict[bytes, _Shape] = {}
+        # Kept in pieces: joined, a place without a value would look like one that lost it.
+        self._shapes: dict[tuple[bytes, ...], _Shape] = {}
 
     def get(self, head: bytes) -> AnswerHead | None:
         """Give what was made of an equal head, or of one of that shape; None to read it."""
@@ -50,9 +51,9 @@ class Heads:
             return answer
         pieces = _VARIABLE.split(head)
         values = pieces[2::3]
-        pieces[2::3] = [b""] * len(values)
-        shape = self._shapes.get(b"".join(pieces))
-        if shape is None or len(values) != len(shape.names):  # a value may be empty
+        del pieces[2::3]
+        shape = self._shapes.get(tuple(pieces))
+        if shape is None:
             return None
         return self._read(shape, values)
 
@@ -97,8 +98,8 @@ class Heads:
             return
         if len(self._shapes) >= _ENTRIES:
             self._shapes.clear()
-        pieces[2::3] = [b""] * len(values)
-        self._shapes[b"".join(pieces)] = shape
+        del pieces[2::3]
+        self._shapes[tuple(pieces)] = shape
 
 
 def _without_values(pieces: list[bytes]) -> list[bytes]:

@@ -31,7 +31,8 @@ DEADLINES = {
     "header_timeout_ms": 400, "body_timeout_ms": 600, "write_timeout_ms": 600,
     "idle_timeout_ms": 400,
 }  # fmt: skip
-SLACK_S = 1.0
+# A second at full count; the suite runs beside others that want the processor, too.
+SLACK_S = float(scale(full=1, quick=3))
 # More than a kernel buffers for a client.
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n" + b"x" * 5_000_000
 
