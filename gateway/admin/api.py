@@ -71,7 +71,9 @@ def create_app(
         Route("/healthz", port.healthz, methods=["GET"]),
         Route("/readyz", port.readyz, methods=["GET"]),
     ]
-    routes += Dashboard(operations.rollout, alerts.view, keeper, monotonic).routes()
+    routes += Dashboard(
+        operations.rollout, alerts.view, keeper, monotonic, operations.comparisons
+    ).routes()
     routes += LinkPages(alerts, links, clock).routes()
     return Starlette(
         routes=routes,

@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from gateway.admin.dashboard import words as figures
+from gateway.admin.dashboard.agreement import agreement_section
 from gateway.admin.dashboard.alerts import alerts_section
 from gateway.admin.models import Status
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway.admin.alerted import Alert
+    from gateway.admin.compared import Comparisons
     from gateway.admin.dashboard.words import Words
     from gateway.admin.models import Decision, EvidenceBar, Gate, Rollout, SystemFigures
 
@@ -25,10 +27,17 @@ _BY_HAND = {Status.RUNNING, Status.PAUSED}
 _MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
 
 
-def page(state: Rollout, say: Words, *, alerts: list[Alert], signed_in: bool) -> str:
+def page(
+    state: Rollout,
+    say: Words,
+    *,
+    alerts: list[Alert],
+    signed_in: bool,
+    compared: Comparisons | None = None,
+) -> str:
     """Build the whole page."""
     other = "en" if say.language == "ja" else "ja"
-    shown = fragment(state, say, alerts=alerts)
+    shown = fragment(state, say, alerts=alerts, compared=compared)
     leave = (
         f'<form method="post" action="/logout"><button>{_e(say("sign_out"))}</button></form>'
         if signed_in
@@ -65,7 +74,9 @@ def login(say: Words, *, wrong: bool) -> str:
     )
 
 
-def fragment(state: Rollout, say: Words, *, alerts: list[Alert]) -> str:
+def fragment(
+    state: Rollout, say: Words, *, alerts: list[Alert], compared: Comparisons | None = None
+) -> str:
     """Build what changes: the state."""
     return "".join(
         (
@@ -74,6 +85,7 @@ def fragment(state: Rollout, say: Words, *, alerts: list[Alert]) -> str:
             _decisions(state.decisions, say),
             _systems(state.systems, say),
             _gates(state.gates, say),
+            agreement_section(compared, say),
             _evidence(state.evidence, say),
             _events(state, say),
             _footer(state, say),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from gateway.admin.alerted import Alert
+    from gateway.admin.compared import Comparisons
     from gateway.admin.intake import Gatekeeper
     from gateway.admin.models import Rollout
     from gateway.ports.alerts import AlertsView
@@ -68,11 +69,13 @@ class Dashboard:
         alerts: Callable[[], AlertsView],
         keeper: Gatekeeper,
         now_s: Callable[[], float],
+        comparisons: Callable[[], Comparisons | None] = lambda: None,
     ) -> None:
         self._rollout = rollout
         self._alerts = alerts
         self._keeper = keeper
         self._now_s = now_s
+        self._comparisons = comparisons
         self._visits: OrderedDict[bytes, _Visit] = OrderedDict()
 
     def routes(self) -> list[Route]:
@@ -94,13 +97,17 @@ class Dashboard:
             if refusal.status != 401:  # noqa: PLR2004 - only the lack of a token is asked for
                 raise
             return HTMLResponse(login(say, wrong=False), status_code=401, headers=HEADERS)
-        html = page(self._rollout(), say, alerts=self._open(), signed_in=signed_in)
+        found = self._comparisons()
+        alerts = self._open()
+        html = page(self._rollout(), say, alerts=alerts, signed_in=signed_in, compared=found)
         return HTMLResponse(html, headers=HEADERS)
 
     async def fragment(self, request: Request) -> Response:
         """Show what changes."""
         await self._admit(request)
-        html = fragment(self._rollout(), _words(request), alerts=self._open())
+        html = fragment(
+            self._rollout(), _words(request), alerts=self._open(), compared=self._comparisons()
+        )
         return HTMLResponse(html, headers=HEADERS)
 
     def _open(self) -> list[Alert]:

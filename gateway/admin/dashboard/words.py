@@ -68,6 +68,45 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "This gateway asks for a token (see GATEWAY_ADMIN_TOKENS).",
         "トークンが必要です(GATEWAY_ADMIN_TOKENS を参照)。",
     ),
+    "agreement": ("Old and new compared", "旧と新の比較"),
+    "agree": (
+        "",
+        "{listings} 件中 {rate} % が一致(信頼度 {confidence} % で少なくとも {lower} %)",
+    ),
+    "nothing_compared": ("Nothing was compared yet.", "まだ比較結果がありません。"),
+    "faster": ("{percent} % faster than old", "旧より {percent} % 速い"),
+    "slower": ("{percent} % slower than old", "旧より {percent} % 遅い"),
+    "not_compared": (
+        "{lost} of {due} shadows not compared",
+        "ミラー {due} 件中 {lost} 件は比較不能",
+    ),
+    "controlled": (
+        "{listings} listings of old checked against itself",
+        "旧同士の対照 {listings} 件",
+    ),
+    "listings": ("listings", "件数"),
+    "old_itself": ("old itself", "旧同士"),
+    "field": ("field", "項目"),
+    "kind": ("kind", "種類"),
+    "cause": ("cause", "原因"),
+    "example": ("example: old → new", "例: 旧 → 新"),
+    "real": ("real", "実質的"),
+    "noise": ("noise", "ノイズ"),
+    "harmless": ("not counted", "対象外"),
+    "kind_missing": ("missing", "欠落"),
+    "kind_extra": ("extra", "余分"),
+    "kind_type": ("type", "型"),
+    "kind_value": ("value", "値"),
+    "kind_order": ("order", "順序"),
+    "kind_format": ("format", "書式"),
+    "cause_format_only": ("written differently", "表記のみ"),
+    "cause_null_against_absent": ("null against absent", "null と欠落"),
+    "cause_precision": ("precision", "精度"),
+    "cause_time_zone": ("time zone", "時間帯"),
+    "cause_generated": ("made up anew", "自動生成値"),
+    "cause_order": ("order", "順序"),
+    "cause_real": ("real", "実際の相違"),
+    "cause_unreadable": ("cannot be read", "読取不能"),
     "policy": ("policy", "ポリシー"),
     "other": ("日本語", "English"),
 }
@@ -129,5 +168,7 @@ def by_metric(value: float | None, metric: str | None, basis: str | None) -> str
         return f"{value:.2f} x"
     if basis == "excess_over_old":
         return f"{value * 100:+.2f} pt"
+    if metric.endswith("_to_old"):
+        return f"{value:.2f} x"
     sayings = {"ratio": ratio, "ms": milliseconds}
     return sayings.get(metric.rpartition("_")[2], number)(value)
