@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 import aiosmtplib
 import structlog
 
-from gateway.adapters.notify.plain import lines, one_line
+from gateway.adapters.notify.plain import lines, one_line, without
 from gateway.core.model import SECOND_US
 from gateway.ports.alerts import ChannelRefusedError, ChannelUnreachableError
 
@@ -100,7 +100,7 @@ def _html(message: Rendered, title: str) -> str:
         language=message.language.value,
         title=html.escape(title),
         colour=_COLOURS.get(message.level.value, "#667"),
-        text=html.escape(lines(message.text, _TEXT)),
+        text=html.escape(lines(without(message.text, message.link), _TEXT)),
         link=link,
         mark=html.escape(f"{message.level.value} · {message.stage.value} · {_word(message.id)}"),
     )
