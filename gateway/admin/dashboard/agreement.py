@@ -86,7 +86,7 @@ def _row(each: DifferenceSummary, say: Words) -> str:
     cells = (
         (f"{each.count:,}", "n"),
         (f"{each.control_count:,}", "n"),
-        (verdict, "fail" if each.counts else "dim"),
+        (verdict, "level fail" if each.counts else "level dim"),
         (each.path, ""),
         (say(f"kind_{each.kind}"), ""),
         (say(f"cause_{each.cause}"), ""),
