@@ -57,6 +57,7 @@ class DataPlaneSettings:
     drain_timeout_ms: int = 30_000
     drain_idle_ms: int = 2_000
     upstream_idle_ms: int = 4_000
+    upstream_rest_ms: int = 1_000
 
     max_headers: int = 100
     max_header_bytes: int = 64 * 1024

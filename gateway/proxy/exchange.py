@@ -141,7 +141,8 @@ class Exchange:
             return
         self.permit = decision
         self._write_head(side)
-        sent = side.pool.submit(self)
+        client = self.client
+        sent = side.pool.submit(self, first=client is not None and not client.answered)
         if sent and not self.head.is_read and self.scope is None and not plane.repeats:
             self.body, self.kept = b"", False  # never sent again: the next one takes the memory
 

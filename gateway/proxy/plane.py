@@ -189,6 +189,7 @@ class Plane:
             connections=connections,
             connect_timeout_us=settings.connect_timeout_ms * 1000,
             idle_us=settings.upstream_idle_ms * 1000,
+            moment_us=settings.upstream_rest_ms * 1000,
             stall_us=settings.read_timeout_ms * 1000,
             max_answer_bytes=answer_bytes or settings.max_answer_bytes,
             buffers=self.buffers,

@@ -7,7 +7,8 @@ not been empty for a second, waiting helps nobody: more comes in than goes out, 
 only be served late. Then calls wait a tenth of a second, and the rest is told so at once.
 
 Connections rest for less time than any upstream keeps them, so a request does not ride one that is
-being closed at the other end.
+being closed at the other end. The first request of a client has no answer before it that would make
+a failure forgivable; it takes no connection that has rested for longer than a moment.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Pool:
         connections: int,
         connect_timeout_us: int,
         idle_us: int,
+        moment_us: int,
         stall_us: int,
         max_answer_bytes: int,
         buffers: Buffers,
@@ -54,6 +56,7 @@ class Pool:
         self.connections = connections
         self.connect_timeout_us = connect_timeout_us
         self.idle_us = idle_us
+        self.moment_us = moment_us
         self.stall_us = stall_us
         self.max_answer_bytes = max_answer_bytes
         self.buffers = buffers
@@ -66,17 +69,26 @@ class Pool:
         self.opening: set[asyncio.Task[None]] = set()
         self.closed = False
 
-    def submit(self, call: Call, *, fresh: bool = False) -> bool:
-        """Send the call on a free connection, or as soon as there is one; tell if it is sent."""
+    def submit(self, call: Call, *, fresh: bool = False, first: bool = False) -> bool:
+        """Send the call on a free connection, or as soon as there is one; tell if it is sent.
+
+        `fresh` asks for a connection that is opened now, `first` for none that may be dying.
+        """
         if self.idle and not fresh:
-            self.idle.pop().send(call)
-            return True
+            connection = self.idle[-1]
+            if not (first and self._rested(connection)):
+                self.idle.pop().send(call)
+                return True
         now_us = monotonic_ns() // 1000
         if not self.waiting:
             self.waiting_since_us = now_us
         self.waiting.append((now_us, call))
         self._open_more()
         return False
+
+    def _rested(self, connection: UpstreamConnection) -> bool:
+        since_us = connection.idle_since_us  # 0 until the next look: that is a moment
+        return since_us > 0 and monotonic_ns() // 1000 - since_us > self.moment_us
 
     def _open_more(self) -> None:
         wanted = len(self.waiting) - len(self.opening)

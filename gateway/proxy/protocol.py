@@ -52,11 +52,12 @@ _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 class ClientConnection(Intake):
     """See the module."""
 
-    __slots__ = ("address", "eof", "forwarded", "last", "serving")
+    __slots__ = ("address", "answered", "eof", "forwarded", "last", "serving")
 
     def __init__(self, plane: Plane) -> None:
         super().__init__(plane)
         self.address = ""
+        self.answered = False
         self.forwarded = b"\r\n"
         self.last: Head | None = None
         self.serving = False
@@ -177,6 +178,7 @@ class ClientConnection(Intake):
     def answer(self, forward: bytes, mark: bytes, identity: bytes, body: Body) -> None:
         """Send one final answer in one write, and go on; `identity` completes the fields."""
         self.exchange = None
+        self.answered = True
         transport = self.transport
         last = cast("Head", self.last)
         final = not last.keep_alive or (

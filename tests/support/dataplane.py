@@ -248,7 +248,7 @@ class _Calls:
         self.host_line = b"Host: upstream\r\n"
         self.all: set[Any] = set()
 
-    def submit(self, call: Any, *, fresh: bool = False) -> bool:
+    def submit(self, call: Any, *, fresh: bool = False, first: bool = False) -> bool:
         self.calls.append(call)
         return False
 

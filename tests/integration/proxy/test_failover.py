@@ -227,6 +227,34 @@ async def test_connections_are_used_again_but_not_when_they_rested_long() -> Non
         assert old.connections == 2
 
 
+async def test_the_first_request_of_a_client_rides_no_connection_that_has_rested() -> None:
+    """It gets one of its own; a client that was answered before goes on using what is there."""
+    ask = b"GET /api/property-listings/x HTTP/1.1\r\nHost: g\r\n\r\n"
+    async with (
+        RecordingUpstream() as old,
+        data_plane(unlimited(old.url, UNREACHABLE, upstream_rest_ms=50)) as gateway,
+    ):
+
+        async def rested() -> None:
+            (connection,) = gateway.plane.old.pool.idle[-1:]
+            while not connection.idle_since_us:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.06)
+
+        reader, writer = await gateway.connect()
+        for _ in range(2):
+            writer.write(ask)
+            assert b" 200 OK" in await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(2)
+            await rested()
+        assert old.connections == 1
+        assert (await gateway.ask()).status == 200
+        assert old.connections == 2
+        assert (await gateway.ask()).status == 200  # the other one has just been used
+        assert old.connections == 2
+        writer.transport.abort()
+
+
 async def test_surplus_bytes_end_a_connection() -> None:
     """An upstream that says more than it was asked is answered from, once."""
     async with (
