@@ -11,10 +11,12 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from gateway.adapters import audit_chain
 from gateway.errors import FencedError, StoreUnavailableError, VersionConflictError
 from gateway.ports import Committed, Event, StoredState, Transition
-from gateway.ports.fleet import BoardReading, Posting
+from gateway.ports.fleet import MAX_POSTING_BYTES, BoardReading, Posting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,6 +219,8 @@ class MemoryBoard:
 
     async def post(self, document: Any) -> BoardReading:
         """Put up and read."""
+        if len(orjson.dumps(document)) > MAX_POSTING_BYTES:
+            raise StoreUnavailableError("Refused to put up an oversized second.")
         reading = await self.read()
         now_us = self.server.now_us()
         self.server.postings[self.name] = (now_us, copy.deepcopy(document))
