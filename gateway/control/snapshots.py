@@ -119,6 +119,15 @@ class Snapshots:
             self._last_complete = max(self._last_complete, min(self._heard.values()))
         return self._last_complete
 
+    def complete_until(self) -> int:
+        """Give the first second of which not every worker has reported; 0: none ever did."""
+        newest = self._complete_second()
+        return newest + 1 if newest else 0
+
+    def span(self, variant: Variant, from_second: int, to_second: int) -> Snapshot:
+        """Read one system over a span of seconds."""
+        return self._timeline.snapshot(variant, from_second, to_second)
+
     def breaker(self, worker: int, variant: Variant, state: str) -> None:
         """Note the state of one worker's circuit breaker."""
         self._breakers.setdefault(worker, {})[variant] = state
