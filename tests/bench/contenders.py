@@ -215,7 +215,9 @@ def split_by_nginx(folder: Path, old: int, new: int) -> Iterator[Contender]:
     body = SPLIT.format(port=port, old=old, new=new, weight=WEIGHT_PERCENT)
     with nginx(folder, "split", body) as process:
         _await(port)
-        yield Contender("nginx", port, children(process.pid), mirrors=True)
+        while len(pids := children(process.pid)) < 2:
+            time.sleep(0.01)  # it listens before the process is there that serves
+        yield Contender("nginx", port, pids, mirrors=True)
 
 
 @contextlib.contextmanager

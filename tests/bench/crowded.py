@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COUNT = 200
 ALLOWED_PERCENT = 10
-GATHERING_S = 1.5
+GATHERING_S = 3.0
 PACED = "function delay() return math.random(10, 30) end"
 UNITS = {"us": 1.0, "ms": 1e3}
 
