@@ -26,11 +26,13 @@ from tests.support.dataplane import (
     routing,
     unlimited,
 )
+from tests.support.gateway_process import GatewayProcess
 from tests.support.shared import ROOT
 from tests.support.workers import Fleet, WorkerProcess, fleet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -228,6 +230,22 @@ async def test_a_collector_that_does_not_take_spans_costs_nobody_anything(how: s
 async def workers_connection(workers: Fleet) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """One connection to the data port."""
     return await asyncio.open_connection("127.0.0.1", workers.port)
+
+
+async def test_a_whole_gateway_traces_when_it_is_told_to(tmp_path: Path) -> None:
+    """From the setting to the collector: the address as people write it, every request sampled."""
+    async with collector() as told, RecordingUpstream() as old:
+        gateway = GatewayProcess(
+            tmp_path / "state", old.url, UNREACHABLE,
+            {"GATEWAY_OTLP_URL": told.url.removesuffix("/v1/traces"), "GATEWAY_TRACE_RATIO": "1"},
+        )  # fmt: skip
+        await asyncio.to_thread(gateway.start)
+        try:
+            assert (await asyncio.to_thread(gateway.status)).status == 200
+            (span,) = await told.until(1)
+            assert attributes(span)["url.path"] == "/api/property-listings/sync/status"
+        finally:
+            await asyncio.to_thread(gateway.stop)
 
 
 def test_without_the_extra_the_setting_is_an_error_that_names_it(
