@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import sqlite3
-import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -78,7 +77,10 @@ def messages(inbox: Inbox) -> set[str]:
 def test_killed_while_the_receiver_is_down_everything_arrives(
     gateway: GatewayProcess, inbox: Inbox
 ) -> None:
-    """Kill -9, again and again, while nothing can be sent: later each arrives, none is lost."""
+    """Kill -9, again and again, while nothing can be sent: later each arrives, none is lost.
+
+    Killed right after one was sent, the others come all the same; only ids can repeat.
+    """
     inbox.status = 503
     gateway.start()
     gateway.order("start")
@@ -93,23 +95,15 @@ def test_killed_while_the_receiver_is_down_everything_arrives(
     inbox.status = 200
     wanted = {"Deployment started: 0 % to new", "Rolled back: all traffic is on old"}
     until(lambda: wanted <= messages(inbox), within_s=90)
-    time.sleep(0.5)
     assert max(ids(inbox).values()) == 1, "refused ones were not taken, so nothing comes twice"
 
-
-def test_killed_right_after_sending_only_ids_repeat(gateway: GatewayProcess, inbox: Inbox) -> None:
-    """Each arrives at least once; what comes twice has the same id."""
+    seen = len(inbox.letters)
+    gateway.order("emergency-stop")
+    until(lambda: len(inbox.letters) > seen)
+    gateway.process.send_signal(signal.SIGKILL)
+    gateway.process.wait()
     gateway.start()
-    gateway.order("start")
-    for _ in range(scale(full=15, quick=1)):
-        seen = len(inbox.letters)
-        gateway.order("rollback")
-        until(lambda seen=seen: len(inbox.letters) > seen)
-        gateway.process.send_signal(signal.SIGKILL)
-        gateway.process.wait()
-        gateway.start()
-        gateway.order("resume")
-    until(lambda: set(ids(inbox)) >= stored(gateway, "webhook"))
+    until(lambda: set(ids(inbox)) >= stored(gateway, "webhook"), within_s=90)
 
 
 def test_a_receiver_that_hangs_slows_nothing_else(

@@ -7,12 +7,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.support.inbox import Inbox
-
-if TYPE_CHECKING:
-    import pytest
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,13 +66,3 @@ def test_nobody_is_bothered_unasked(tmp_path: Path) -> None:
             assert "not tried" in found["webhook"]["detail"]
         assert not inbox.letters
         assert not other.letters
-
-
-def test_mistakes_of_files_and_settings_are_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What would stop the start is what the doctor shows."""
-    monkeypatch.delenv("ALERT_WEBHOOK_URL", raising=False)
-    found = doctor(tmp_path, ALERT_WEBHOOK_URL="https://alerts.example.net/sEcReT")
-    assert found["alerts"]["status"] == "fail"
-    assert "ALERT_WEBHOOK_URL: leads to alerts.example.net" in found["alerts"]["detail"]

@@ -162,7 +162,7 @@ def test_mail_keeps_its_headers_and_tags(naughty: list[str]) -> None:
 
     plain = mail.compose(told("word"), sender="a@example.com", to=("b@example.com",))
     expected = tags(told("word")).tags
-    for text in naughty:
+    for text in [*naughty[:: scale(full=1, quick=3)], *OF_OUR_OWN]:
         message = told(text)
         composed = mail.compose(message, sender="a@example.com", to=("b@example.com",))
         raw = composed.as_bytes()

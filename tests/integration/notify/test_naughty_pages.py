@@ -72,23 +72,25 @@ def texts() -> list[str]:
     return [*[each for each in found[:: scale(full=1, quick=40)] if each.strip()], *OF_OUR_OWN]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def inbox() -> Iterator[Inbox]:
     """Where the links arrive."""
     with Inbox() as server:
         yield server
 
 
-@pytest.fixture
-def gateway(tmp_path: Path, inbox: Inbox) -> Iterator[GatewayProcess]:
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[GatewayProcess]:
     """A gateway that tells it."""
     old, new = Upstream("old"), Upstream("new")
+    folder: Path = tmp_path_factory.mktemp("gateway")
     settings = {
         "ALERT_WEBHOOK_URL": inbox.url,
         "ALERT_ALLOWED_HOSTS": "127.0.0.1",
         "ALERT_ALLOW_PRIVATE": "true",
     }
-    gateway = GatewayProcess(tmp_path / "state", old.url, new.url, settings)
+    gateway = GatewayProcess(folder / "state", old.url, new.url, settings).start()
+    gateway.order("start")
     yield gateway
     gateway.stop()
     old.kill()
@@ -134,9 +136,7 @@ def taken(link: str, name: str, reason: str) -> str:
 
 def test_no_dashboard_takes_it_for_markup(gateway: GatewayProcess, texts: list[str]) -> None:
     """As a reason and as a user's report: shown as text, whatever it says."""
-    gateway.start()
     cookie = signed_in(gateway)
-    gateway.order("start")
     for text in texts:
         gateway.admin("/rollout/weight", {"percent": 1, "reason": text})
         gateway.admin("/user-reports", {"severity": "minor", "text": text})
@@ -147,9 +147,7 @@ def test_no_dashboard_takes_it_for_markup(gateway: GatewayProcess, texts: list[s
 
 def test_no_page_behind_a_link_does(gateway: GatewayProcess, texts: list[str]) -> None:
     """As the name and note of whoever takes an alert: before, then, and afterwards."""
-    gateway.start()
-    gateway.order("start")
-    for text in texts[-scale(full=len(texts), quick=4) :]:
+    for text in texts[-scale(full=len(texts), quick=3) :]:
         before = len(links(gateway))
         if gateway.admin("/rollout/rollback", {"reason": text}).status != 200:
             gateway.order("rollback")  # refused as a reason: it is still a name, and a note
