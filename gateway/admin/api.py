@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.admin.auth import Token
     from gateway.ports import Clock, Control, Event
     from gateway.ports.alerts import AlertDesk, AlertLinks
+    from gateway.ports.write_backs import WriteBackDesk
 
 STREAMS_AT_ONCE: Final = 32
 REPLAYED_EVENTS: Final = 200
@@ -54,9 +55,10 @@ def create_app(
     links: AlertLinks,
     tokens: Sequence[Token],
     version: str = "0",
+    write_backs: WriteBackDesk | None = None,
 ) -> Starlette:
     """Build the admin app around a running control plane."""
-    operations = Operations(control, clock, alerts)
+    operations = Operations(control, clock, alerts, write_backs=write_backs)
     keeper = Gatekeeper(tokens, today=lambda: datetime.now(UTC).date(), brake=GuessBrake(monotonic))
     port = AdminPort(control, operations, keeper, version)
     routes = [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
-from gateway.admin import alerted, compared, inputs, models
+from gateway.admin import alerted, compared, inputs, mirrored, models
 from gateway.admin.auth import Caller, Scope
 from gateway.admin.intake import Page
 from gateway.ports import CommandKind
@@ -149,6 +149,14 @@ async def _rule(call: Call) -> models.Output:
 
 async def _fix(call: Call) -> models.Output:
     return await call.operations.put_right(call.body, by=call.caller)
+
+
+async def _write_backs(call: Call) -> models.Output:
+    return await call.operations.write_backs()
+
+
+async def _repaired(call: Call) -> models.Output:
+    return await call.operations.repaired(call.body, by=call.caller)
 
 
 def _order(kind: CommandKind, summary: str) -> Endpoint:
@@ -348,6 +356,24 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         compared.Comparisons,
         _fix,
         body=compared.FixIn,
+        refuses=True,
+    ),
+    Endpoint(
+        "GET",
+        "/write-backs",
+        Scope.VIEWER,
+        "Read what was written back to old, and what of it old may lack",
+        models.WriteBacks,
+        _write_backs,
+    ),
+    Endpoint(
+        "POST",
+        "/write-backs/repairs",
+        Scope.OPERATOR,
+        "Report what a repair came to; failures it has put right are cleared",
+        models.WriteBacks,
+        _repaired,
+        body=mirrored.RepairIn,
         refuses=True,
     ),
     Endpoint(

@@ -148,6 +148,65 @@ class Event(Output):
     data: dict[str, Any]
 
 
+class MirrorTraffic(Output):
+    """What became of shadows since the gateway started, and what is under way now."""
+
+    sent: int
+    """Those that came to an end."""
+    compared: int
+    """Those that had an answer."""
+    dropped: dict[str, int]
+    """By reason; what had no answer included."""
+    in_flight: int
+    waiting: int
+    held_bytes: int
+
+
+class WriteBack(Output):
+    """What new writes is written to old as well, where old has a database of its own."""
+
+    needed: bool
+    """False: both systems write the same database."""
+    why: Sentence
+    on: bool
+    agreed: int
+    """Since the gateway started, as `failed`."""
+    failed: int
+    failed_by_reason: dict[str, int]
+    waiting: int
+    held_bytes: int
+    open: int
+    """Failures not cleared yet; they outlive a restart of the gateway."""
+    open_since: datetime | None
+    cleared: int
+    """Failures of which a repair found that both stores agree."""
+    repaired: int
+    """Rows that repairs have written."""
+    repaired_at: datetime | None
+    trouble: str
+    """Why failures are not on record at the moment; empty: they are."""
+
+
+class WriteBackFailure(Output):
+    """One write-back that failed, or `count` of them between two times."""
+
+    at: datetime
+    until: datetime
+    reason: str
+    sync_id: str
+    request_id: str
+    path: str
+    listings: int
+    count: int
+
+
+class WriteBacks(Output):
+    """Write-backs, with the failures that are open, newest first."""
+
+    write_back: WriteBack
+    items: list[WriteBackFailure]
+
+
 class Mirror(Output):
     """What is copied to the other system without the user noticing."""
 
@@ -161,6 +220,8 @@ class Mirror(Output):
     """Whether its dry runs were proven to store nothing; null: not known (yet)."""
     means: str | None
     """How they do: transaction, rollback or raise execute and undo; plan only plans."""
+    traffic: MirrorTraffic | None = None
+    write_back: WriteBack | None = None
 
 
 class Replica(Output):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.admin import alerted, compared, inputs, models, view
+from gateway.admin import alerted, compared, inputs, mirrored, models, view
 from gateway.admin.auth import Caller, Scope
 from gateway.core.model import Variant
 from gateway.errors import ForbiddenError, InvalidRequestError, PolicyError, RefusedError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from gateway.ports import AuditEntry, Clock, Control
     from gateway.ports.alerts import AlertDesk
+    from gateway.ports.write_backs import WriteBackDesk
 
 _FUTURE_SLACK_S: Final = 2.0
 _US: Final = 1_000_000
@@ -43,7 +44,15 @@ class NotFoundError(LookupError):
 class Operations:
     """The use cases of the admin port."""
 
-    def __init__(self, control: Control, clock: Clock, desk: AlertDesk) -> None:
+    def __init__(
+        self,
+        control: Control,
+        clock: Clock,
+        desk: AlertDesk,
+        *,
+        write_backs: WriteBackDesk | None = None,
+    ) -> None:
+        self._write_backs = write_backs
         self._control = control
         self._clock = clock
         self._desk = desk
@@ -158,6 +167,19 @@ class Operations:
         desk = self._control.comparison
         found = await desk.put_right(wish.pattern(), by=actor, reason=wish.reason)
         return compared.comparisons(found, self._control.view())
+
+    async def write_backs(self) -> models.WriteBacks:
+        """Show write-backs, and what of them is open."""
+        desk = self._write_backs
+        failures = [] if desk is None else await desk.failures(mirrored.LISTED)
+        return mirrored.write_backs(self._control.view(), failures)
+
+    async def repaired(self, told: mirrored.RepairIn, *, by: Caller) -> models.WriteBacks:
+        """Take note of what a repair came to."""
+        if self._write_backs is None:
+            raise RefusedError("This gateway keeps no record of write-backs.")
+        await self._write_backs.repaired(told.report(), by=_actor(by), reason=told.reason)
+        return await self.write_backs()
 
     async def alerts(self, asked: alerted.AlertsAsked) -> alerted.AlertList:
         """List what is wrong now, and what was lately."""

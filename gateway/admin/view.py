@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from gateway.admin import models
+from gateway.admin import mirrored, models
 from gateway.core import evidence
 from gateway.core.analysis import GateResult, Severity
 from gateway.core.rollout import Status, phase_in_force, route
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gateway import ports
     from gateway.core.analysis import Finding, Gate
-    from gateway.core.rollout import Decision, Route
+    from gateway.core.rollout import Decision
 
 _S: Final = 1_000_000
 _EVENTS_SHOWN: Final = 12
@@ -77,7 +77,7 @@ def rollout(view: ports.ControlView) -> models.Rollout:
         systems=[system_of(system) for system in view.systems],
         decisions=decisions_of(state.decisions, view.at_us),
         events=[event_of(event) for event in reversed(view.events[-_EVENTS_SHOWN:])],
-        mirror=mirror_of(routing, view.mirror),
+        mirror=mirrored.mirror_of(view, routing),
         resources=resources_of(view),
         policy=plan.name,
         since=instant(state.phase_since_us) if state.phase_since_us is not None else None,
@@ -121,19 +121,6 @@ def fleet_of(fleet: ports.FleetView | None) -> models.Fleet | None:
         store=fleet.store,
         connected=fleet.connected,
         trouble=fleet.trouble,
-    )
-
-
-def mirror_of(routing: Route, known: ports.MirrorView | None) -> models.Mirror:
-    """Show what is mirrored, or why it is not."""
-    return models.Mirror(
-        on=known.on if known else routing.mirror_to is not None and routing.mirror_rate > 0,
-        to=routing.mirror_to,
-        rate=routing.mirror_rate,
-        dry_run=routing.mirror_dry,
-        why_off=known.why_not if known else None,
-        proven=known.proven if known else None,
-        means=known.means if known else None,
     )
 
 

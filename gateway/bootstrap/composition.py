@@ -16,6 +16,7 @@ from gateway.adapters import prometheus
 from gateway.adapters.comparison_store import SqliteComparisons
 from gateway.adapters.http_probe import HttpProbe
 from gateway.adapters.sqlite_store import SqliteStore
+from gateway.adapters.write_back_store import SqliteWriteBacks
 from gateway.admin.api import create_app
 from gateway.bootstrap.alerts import Alerts, build_alerts
 from gateway.bootstrap.files import read_comparison, read_policy
@@ -29,6 +30,7 @@ from gateway.control.measurements import Measurements
 from gateway.control.proving import Proving
 from gateway.control.snapshots import Snapshots
 from gateway.control.workers import WorkerPool
+from gateway.control.write_backs import WriteBackRecord
 from gateway.core import rollout
 from gateway.core.model import Variant
 
@@ -63,6 +65,12 @@ class Gateway:
     proving: Proving
     comparing: Comparing
     server: uvicorn.Server
+
+    @property
+    def write_backs(self) -> WriteBackRecord:
+        """What old may lack of what new wrote."""
+        assert self.proving.write_backs is not None
+        return self.proving.write_backs
 
 
 class _AdminServer(uvicorn.Server):
@@ -99,14 +107,12 @@ def _join(
     admin: socket.socket,
 ) -> Gateway:
     """Make every part and join it with the others."""
-    bounds = read_comparison(settings.policy_path)
     clock = beginning.clock
     workers = _workers(settings, data)
     probe = _probe(settings, clock)
     # Alerts look at the controller, and are told by it: the knot is tied when it first speaks.
     actions = Actions(probe=probe, moved=lambda state: alerts.alerting.moved(state))  # noqa: PLW0108 - made below
-    proving = Proving(probe, clock, control_rate=bounds.control_rate)
-    comparing = Comparing(SqliteComparisons(settings.state_dir), bounds, clock=clock)
+    proving, comparing = _mirrored(settings, probe, clock)
     snapshots = Snapshots(workers=settings.workers)
     controller = Controller(
         rollout.begin(plan, beginning.state),
@@ -142,6 +148,7 @@ def _join(
         clock,
         alerts=alerts.desk,
         links=alerts.links,
+        write_backs=proving.write_backs,
         tokens=settings.admin_tokens,
         version=_version(),
     )
@@ -160,6 +167,16 @@ def _join(
         proving=proving,
         comparing=comparing,
         server=_admin_server(app),
+    )
+
+
+def _mirrored(settings: Settings, probe: HttpProbe, clock: Clock) -> tuple[Proving, Comparing]:
+    """Make what watches over mirroring, write-backs included, and what compares."""
+    bounds = read_comparison(settings.policy_path)
+    record = WriteBackRecord(SqliteWriteBacks(settings.state_dir), clock)
+    return (
+        Proving(probe, clock, control_rate=bounds.control_rate, write_backs=record),
+        Comparing(SqliteComparisons(settings.state_dir), bounds, clock=clock),
     )
 
 

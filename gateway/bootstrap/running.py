@@ -76,6 +76,8 @@ async def _serve(settings: Settings, plan: rollout.Plan) -> int:
 
 async def run(gateway: Gateway, *, stop: asyncio.Event, reload: asyncio.Event) -> int:
     """Start everything, serve until `stop`, and take it down in order."""
+    gateway.write_backs.audit = gateway.controller.note_change
+    await gateway.write_backs.restore()
     await gateway.controller.restore()
     await gateway.alerts.restore()
     await gateway.workers.start()
@@ -102,7 +104,9 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
     resources = Resources(
         disk=settings.state_dir, network_capacity_mbit=settings.network_capacity_mbit
     )
-    yield partial(watching.follow_workers, controller, gateway.workers)
+    yield partial(
+        watching.follow_workers, controller, gateway.workers, aside=gateway.write_backs.heard
+    )
     yield partial(watching.tick, controller)
     if controller.together is not None:
         every_s = settings.lease_ms / 1_000 / LEASE_PARTS
@@ -174,6 +178,7 @@ async def _take_down(
     await leave(gateway.beginning, gateway.controller)
     gateway.controller.end()
     await gateway.comparing.close()
+    await gateway.write_backs.close()
     gateway.server.should_exit = True
     await asyncio.gather(admin, return_exceptions=True)
     await gateway.alerts.close()

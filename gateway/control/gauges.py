@@ -7,13 +7,19 @@ and the two systems. A figure that is not known is left out rather than shown as
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.rollout import Status
+from gateway.ports import MirrorTraffic
 
 if TYPE_CHECKING:
-    from gateway.ports import ControlView, SystemView
+    from collections.abc import Mapping
 
+    from gateway.ports import ControlView, SystemView
+    from gateway.ports.write_backs import WriteBackView
+
+_LOST: Final = re.compile(r'syncgate_shadows_(?:dropped|unanswered)_total\{reason="(.*)"\}')
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 
@@ -51,6 +57,8 @@ def gauges(view: ControlView) -> dict[str, float]:
         since_us = view.at_us - _DAY_US
         recent = sum(report.at_us >= since_us for report in view.inputs.reports)
         cells["syncgate_user_reports"] = recent
+    if view.mirror is not None and view.mirror.write_back is not None:
+        cells.update(_write_backs(view.mirror.write_back))
     for measurement in view.inputs.measurements if view.inputs else ():
         side = measurement.system.value if measurement.system else ""
         labels = f'metric="{measurement.metric.value}",system="{side}"'
@@ -58,6 +66,39 @@ def gauges(view: ControlView) -> dict[str, float]:
         age_s = max(0, view.at_us - measurement.at_us) / 1_000_000
         cells[f"syncgate_measurement_age_seconds{{{labels}}}"] = age_s
     return cells
+
+
+def mirror_traffic(totals: Mapping[str, float]) -> MirrorTraffic:
+    """Read what became of shadows from the workers' counts; controls are counted apart."""
+
+    def of(name: str) -> int:
+        return int(totals.get(f"syncgate_shadows_{name}", 0))
+
+    compared = of('total{result="matched"}') + of('total{result="differed"}')
+    lost: dict[str, int] = {}
+    for cell, count in totals.items():
+        found = _LOST.fullmatch(cell)
+        if found is not None and not found[1].startswith("control_"):
+            lost[found[1]] = lost.get(found[1], 0) + int(count)
+    return MirrorTraffic(
+        sent=compared + of('total{result="failed"}'),
+        compared=compared,
+        dropped=tuple(lost.items()),
+        in_flight=of("in_flight"),
+        waiting=of("waiting"),
+        held_bytes=of("held_bytes"),
+    )
+
+
+def _write_backs(known: WriteBackView) -> dict[str, float]:
+    """Give what outlives a restart; the rest is counted by the workers."""
+    ledger = known.ledger
+    return {
+        "syncgate_write_backs_open": ledger.open,
+        "syncgate_write_backs_on": float(known.on),
+        "syncgate_write_backs_cleared_total": ledger.cleared,
+        "syncgate_write_backs_repaired_rows_total": ledger.repaired_rows,
+    }
 
 
 def _of_system(system: SystemView) -> dict[str, float]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.control.gauges import mirror_traffic
 from gateway.core.model import Variant
 from gateway.errors import UnreachableError
 from gateway.ports import MirrorView
@@ -27,6 +28,7 @@ from gateway.ports import MirrorView
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from gateway.control.write_backs import WriteBackRecord
     from gateway.core import rollout
     from gateway.ports import Clock, Probe, ProbeResult
 
@@ -60,7 +62,9 @@ class Proving:
         changed: Callable[[str, str], Awaitable[None]] | None = None,
         control_rate: float = 0.0,
         pauses_s: tuple[float, float] = (FIRST_PAUSE_S, LONGEST_PAUSE_S),
+        write_backs: WriteBackRecord | None = None,
     ) -> None:
+        self.write_backs = write_backs
         self._probe = probe
         self._clock = clock
         self.changed = changed
@@ -76,6 +80,7 @@ class Proving:
         self._not_before: dict[Variant, float] = {}
         self._distrusted: set[Variant] = set()
         self._unconfirmed: dict[str, float] = {}
+        self._totals: Mapping[str, float] = {}
         self._due = asyncio.Event()
 
     def permitted(self, route: rollout.Route) -> tuple[rollout.Route, float]:
@@ -84,6 +89,8 @@ class Proving:
         Without a proof there is no mirror, or nothing is repeated.
         """
         self._route = route
+        if self.write_backs is not None:
+            self.write_backs.follow(on=route.write_back)
         target = self._needed(route)
         self._wanted = () if target is None else (target, *self._repeated(route))
         if any(not self._proof(each).proven for each in self._wanted):
@@ -147,6 +154,10 @@ class Proving:
             proven_at_us=proof.at_us if proof.proven else None,
             control_rate=self.control_rate(route),
             why_no_control=self.why_no_control(route),
+            traffic=mirror_traffic(self._totals),
+            write_back=None
+            if self.write_backs is None
+            else self.write_backs.view(self._totals, on=route.write_back),
         )
 
     def probed(self, result: ProbeResult) -> bool:
@@ -179,6 +190,7 @@ class Proving:
 
         Then no proof is believed any more before the system was restarted.
         """
+        self._totals = totals
         cells = (_UNCONFIRMED, _CONTROLS_UNCONFIRMED)
         found = [
             self._unbelievable(totals, cell, self._wanted[place : place + 1])

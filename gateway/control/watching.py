@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.control.resources import Resources
     from gateway.control.workers import WorkerPool
     from gateway.core.model import Variant
+    from gateway.link import Message
     from gateway.ports import Clock, LoadSource, Probe
 
 RESOURCES_EVERY_S: Final = 5.0
@@ -65,9 +66,15 @@ def _fault_of_ours(error: Exception, at_us: int) -> Notice:
     )
 
 
-async def follow_workers(controller: Controller, workers: WorkerPool) -> None:
-    """Pass on what the workers say, in order."""
+async def follow_workers(
+    controller: Controller,
+    workers: WorkerPool,
+    *,
+    aside: Callable[[Message | WorkerChanged], None] = lambda _: None,
+) -> None:
+    """Pass on what the workers say, in order; `aside` hears all of it first."""
     async for message in workers.messages():
+        aside(message)
         if isinstance(message, WorkerChanged):
             await controller.worker_changed(message)
         else:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.core.rollout import Plan, State
     from gateway.ports.compared import ComparisonView, Example
     from gateway.ports.record import Actor, Event, MeasurementDraft, StateStore, UserReport
+    from gateway.ports.write_backs import WriteBackView
 
 
 class CommandKind(StrEnum):
@@ -83,6 +84,20 @@ class SystemView:
 
 
 @dataclass(frozen=True, slots=True)
+class MirrorTraffic:
+    """What became of shadows since the gateway started, and what is under way now."""
+
+    sent: int
+    """Those that came to an end; `compared` of them had an answer."""
+    compared: int
+    dropped: tuple[tuple[str, int], ...]
+    """By reason; what had no answer included."""
+    in_flight: int
+    waiting: int
+    held_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class MirrorView:
     """What is mirrored now, and whether the shadows' dry runs are proven to store nothing."""
 
@@ -96,6 +111,8 @@ class MirrorView:
     control_rate: float = 0.0
     """The share of shadows that are repeated against the system that answered."""
     why_no_control: str | None = None
+    traffic: MirrorTraffic | None = None
+    write_back: WriteBackView | None = None
 
 
 @dataclass(frozen=True, slots=True)
