@@ -8,11 +8,30 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from gateway.admin import models
+from gateway.admin import alerted, models
 from gateway.admin.dashboard.page import fragment, page
 from gateway.admin.dashboard.words import Words, language_of
 from tests.support.gateway_process import call, until
 from tests.support.rollout_state import rollout_state
+
+ALERT = alerted.Alert.model_validate(
+    {
+        "id": 7, "rule": "error_rate", "system": "new", "level": "critical", "state": "open",
+        "title": {"en": "Error rate too high", "ja": "エラー率の上昇"},
+        "text": {"en": "The error rate is 7 %.", "ja": "エラー率は 7 % です。"},
+        "value": 0.07, "threshold": 0.05, "sample": 900, "value_now": 0.06,
+        "raised_at": "2026-11-21T01:00:00Z", "answer_by": "2026-11-21T01:15:00Z", "step": 1,
+        "asked": ["tanaka-san"], "acknowledged": None, "ended_at": None, "lasted_s": 200.0,
+        "todo": "syncgate status",
+    }
+)  # fmt: skip
+
+
+def _poisoned(alert: alerted.Alert, hostile: str) -> alerted.Alert:
+    """The same with that text wherever there is one."""
+    words = alerted.Sentence(en=hostile, ja=hostile)
+    changes = {"title": words, "text": words, "asked": [hostile], "todo": hostile}
+    return alert.model_copy(update=changes)
 
 
 def _browse(url: str, method: str, path: str, form: dict | None = None, **headers: str):
@@ -102,7 +121,11 @@ def test_what_people_typed_is_inert(idle):
 def test_every_part_of_a_busy_rollout_is_on_the_page(language):
     """Gates, evidence, decisions and events, each with its words."""
     state = rollout_state(override=True, read_weight_percent=50.0, next_command="syncgate promote")
-    shown = page(models.Rollout.model_validate(state), Words(language), signed_in=True)
+    shown = page(
+        models.Rollout.model_validate(state), Words(language), alerts=[ALERT], signed_in=True
+    )
+    for part in ("syncgate ack 7", "tanaka-san", "#7"):
+        assert part in shown
     for part in ("sync-time", "1.42 x", "error-rate-2", "#3", "tanaka", "<meter", "<progress"):
         assert part in shown
 
@@ -131,8 +154,9 @@ def test_hostile_text_is_escaped_everywhere():
         return bad
 
     state = models.Rollout.model_validate(merge(clean, poison(clean)))
-    assert "<script" not in fragment(state, Words("en"))
-    assert "<script" not in page(state, Words("ja"), signed_in=False).replace(
+    alerts = [_poisoned(ALERT, hostile)]
+    assert "<script" not in fragment(state, Words("en"), alerts=alerts)
+    assert "<script" not in page(state, Words("ja"), alerts=alerts, signed_in=False).replace(
         '<script src="/dashboard/refresh.js" defer></script>', ""
     )
 
