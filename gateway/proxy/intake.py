@@ -112,9 +112,10 @@ class Intake(asyncio.Protocol):
                     if length >= LARGE_BYTES:
                         read_large(self.transport, self, self.plane.buffers)
                     return
-                if 0 < length < head.length:
+                if length < head.length:
                     self._begin_body(head)
-                    self._take(data[end:])
+                    if length:
+                        self._take(data[end:])
                     return
         if self.phase >= LINGERING:
             return
@@ -124,7 +125,10 @@ class Intake(asyncio.Protocol):
             self._parse(data)
 
     def read_in_place(self, buffer: bytearray, size: int) -> bool:
-        """Take a whole request with a head seen before."""
+        """Take a whole request with a head seen before, or the whole body that is awaited."""
+        if self.need == size and not self.parts:
+            self._serve_body(memoryview(buffer)[:size])
+            return True
         if self.parser is not None or self.phase is not IDLE:
             return False
         end = buffer.find(HEAD_END, 0, _MEMO_HEAD_BYTES) + 4
@@ -149,14 +153,17 @@ class Intake(asyncio.Protocol):
             return
         rest = data[self.need :]
         self.parts.append(data[: self.need] if rest else data)
+        self._serve_body(b"".join(self.parts))
+        if rest:
+            self.data_received(rest)
+
+    def _serve_body(self, body: Body) -> None:
+        head = cast("Head", self.head)
         self.need = 0
-        head, body = cast("Head", self.head), b"".join(self.parts)
         self.head = None
         self.parts = []
         self.phase = IDLE
         self.serve(head, body)
-        if rest:
-            self.data_received(rest)
 
     # --- the long way: llhttp and guard read ---
 

@@ -26,7 +26,10 @@ async def converse(port: int, dice: random.Random, requests: int) -> None:
     for _ in range(requests):
         size = dice.choice((BODY_BYTES, BODY_BYTES, 200_000, 5))
         body = dice.randbytes(16) * (size // 16 + 1)
-        writer.write(head % len(body) + body)
+        writer.write(head % len(body))
+        if dice.random() < 0.5:
+            await asyncio.sleep(0.002)  # as many clients do, head and body are two packets
+        writer.write(body)
         if dice.random() < 0.3:
             await asyncio.sleep(0.005)
         answer = await reader.readuntil(b"\r\n\r\n")
