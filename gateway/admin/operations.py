@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.admin import alerted, compared, inputs, mirrored, models, view
 from gateway.admin.auth import Caller, Scope
 from gateway.core.model import Variant
-from gateway.errors import ForbiddenError, InvalidRequestError, PolicyError, RefusedError
+from gateway.errors import ConfigurationError, ForbiddenError, InvalidRequestError, RefusedError
 from gateway.ports import (
     Actor,
     Command,
@@ -227,7 +227,7 @@ class Operations:
         try:
             await self._desk.reload(by=_actor(by), reason=reason)
             return view.rollout(await self._control.reload_policy(by=_actor(by), reason=reason))
-        except PolicyError as error:
+        except ConfigurationError as error:
             raise RefusedError(str(error), code="policy", todo=error.todo.strip()) from error
 
     async def _perform(self, command: Command, *, by: Caller, reason: str) -> models.Rollout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import secrets
@@ -112,12 +113,22 @@ def build_alerts(
         outbox=deliveries,
         link=lambda one, now_us, valid_s: links.make(one, now_us=now_us, valid_s=valid_s),
     )
+    loop = asyncio.get_running_loop()
+
+    def read_again() -> AlertSettings:
+        """Read all of it in a thread; the sender takes it up only if none has a mistake."""
+        policy = read_alerts(settings.policy_path)
+        channels = build_channels(policy.channels, settings, secrets=load_secrets(), clock=clock)
+        messages = read_messages(settings.policy_path, policy)
+        loop.call_soon_threadsafe(deliveries.use, messages, channels.ready, channels.per_minute)
+        return alert_settings(policy)
+
     desk = AlertsDesk(
         alerting,
         store,
         clock=clock,
         audit=controller.note_change,
-        read_settings=lambda: alert_settings(read_alerts(settings.policy_path)),
+        read_settings=read_again,
     )
     return Alerts(store, channels, deliveries, alerting, desk, links, lease)
 

@@ -114,11 +114,7 @@ class Deliveries:
         self._patience = patience or Patience()
         self._poll_s = poll_s
         self._deadline_s = deadline_s
-        limits = per_minute or {}
-        self._lanes = {
-            name: _Lane(name, channel, _quota(limits.get(name, 60)))
-            for name, channel in channels.items()
-        }
+        self._lanes: dict[str, _Lane] = {}
         self._held: dict[str, Delivery] = {}
         self._unstored: dict[str, Delivery] = {}
         self._let_go: set[str] = set()
@@ -127,6 +123,25 @@ class Deliveries:
         self._store_down = False
         self._waiting: Counter[str] = Counter()
         self._counted_us = 0
+        self.use(messages, channels, per_minute or {})
+
+    def use(
+        self, messages: Messages, channels: Mapping[str, Channel], per_minute: Mapping[str, int]
+    ) -> None:
+        """Take up other channels and words; what waits for a channel that stays is kept."""
+        self._messages = messages
+        before = self._lanes
+        self._lanes = {}
+        for name, channel in channels.items():
+            quota = _quota(per_minute.get(name, 60))
+            lane = before.pop(name, None) or _Lane(name, channel, quota)
+            lane.channel, lane.quota = channel, quota
+            self._lanes[name] = lane
+        for gone in before.values():
+            for *_, delivery in gone.queue:
+                self._held.pop(delivery.id, None)
+                self._unstored.pop(delivery.id, None)
+        self._wake.set()
 
     @property
     def channels(self) -> tuple[str, ...]:

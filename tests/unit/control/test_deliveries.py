@@ -307,6 +307,21 @@ async def test_a_channel_that_is_gone_from_the_configuration_is_named(post: Post
     assert "not configured" in record.reason
 
 
+async def test_channels_can_be_exchanged_while_messages_wait(post: Post) -> None:
+    """A corrected channel gets what waited; one that is new is used; one that is gone is named."""
+    post.ways["a"].fails = ChannelUnreachableError("no")
+    post.start()
+    await post.put(*some(3, "a"), *some(1, "b"))
+    await post.until(lambda: post.ways["a"].tries == 1 and len(post.ways["b"].ids) == 1)
+    corrected, fresh = Way(), Way()
+    post.sender.use(shipped(), {"a": corrected, "c": fresh}, {"a": 6_000})
+    assert post.sender.channels == ("a", "c")
+    await post.put(*some(2, "c"), delivery(id="late", channel="b"))
+    await post.pass_time(20, step_s=5)
+    await post.until(lambda: len(corrected.ids) == 3 and len(fresh.ids) == 2)
+    assert (await post.states())["late"] is DeliveryState.DEAD
+
+
 async def test_a_fault_of_ours_in_a_channel_loses_nothing(post: Post) -> None:
     """An exception nobody expected is a failed try like any other."""
     post.ways["a"].fails = KeyError("a fault of ours")
