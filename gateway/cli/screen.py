@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from gateway.cli import figures, fleet
+from gateway.cli.copies import copies
 from gateway.cli.figures import DASH
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def screen(
         _gates(state, say, width),
         fleet.section(state, say, width),
         _evidence(state, say, width),
+        copies(state, say, width),
         _events(state, say, width),
         _resources(state, say),
     ]

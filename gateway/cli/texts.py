@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from gateway.cli.data_texts import DATA_TEXTS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -400,7 +402,7 @@ class Texts:
 
     def __call__(self, key: str, **values: object) -> str:
         """Say it; a key nobody wrote a sentence for is shown as it is."""
-        pair = TEXTS.get(key)
+        pair = TEXTS.get(key) or DATA_TEXTS.get(key)
         return pair[self._column].format(**values) if pair else key.replace("_", " ")
 
     def span(self, seconds: float) -> str:

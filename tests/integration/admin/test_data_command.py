@@ -132,3 +132,51 @@ def test_the_command_starts_without_its_machinery():
     ).stdout.split()
     assert "typer" in loaded
     assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_with_one_database_there_is_nothing_to_repair(database, tmp_path):
+    """No second one, or the same by another name: said, in both languages, and no error."""
+    url = {"DATABASE_URL": database.url}
+    told = run("repair", "--json", cwd=tmp_path, **url)
+    assert (told.returncode, json.loads(told.stdout)["needed"]) == (0, False), told.stderr
+    joined = "&" if "?" in database.url else "?"
+    same = f"{database.url}{joined}connect_timeout=7"
+    shown = run("repair", "--yes", "--lang", "ja", cwd=tmp_path, OLD_DATABASE_URL=same, **url)
+    assert (shown.returncode, "不要" in shown.stdout) == (0, True), shown.stderr
+    assert run("repair", cwd=tmp_path).returncode == 2
+    assert run("repair", "--into", "both", cwd=tmp_path, **url).returncode == 2
+
+
+def test_repair_asks_first_says_what_differs_and_that_nobody_was_told(
+    database, empty_database, tmp_path
+):
+    """Without --yes nothing happens; without a gateway the rows are mended all the same."""
+    run("migrate", cwd=tmp_path, DATABASE_URL=empty_database.url)
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        for number in ("A-1", "A-2"):
+            connection.execute("INSERT INTO listings (property_number) VALUES (%s)", (number,))
+    with psycopg.connect(empty_database.url, autocommit=True) as connection:
+        connection.execute("INSERT INTO listings (property_number, title) VALUES ('A-2', 'x')")
+    urls = {
+        "DATABASE_URL": database.url, "OLD_DATABASE_URL": empty_database.url,
+        "GATEWAY_ADMIN_URL": "http://127.0.0.1:1",
+    }  # fmt: skip
+    asked = run("repair", cwd=tmp_path, **urls)
+    assert (asked.returncode, "--yes" in asked.stderr) == (1, True)
+    done = run("repair", "--yes", cwd=tmp_path, **urls)
+    assert done.returncode == 1
+    assert "1 listings still differ" in done.stdout
+    assert "default/A-2  title" in done.stdout
+    assert "was not told" in done.stderr
+    won = run("repair", "--yes", "--overwrite", "--json", cwd=tmp_path, **urls)
+    assert won.returncode == 0, won.stderr
+    found = json.loads(won.stdout)
+    assert (found["left"], found["conflicts"]["overwritten"]) == (0, 1)
+    assert found["gateway"]["told"] is False
+    gone = run(
+        "repair",
+        "--yes",
+        cwd=tmp_path,
+        **{**urls, "OLD_DATABASE_URL": "postgresql://u@127.0.0.1:1/x"},
+    )
+    assert gone.returncode == 3

@@ -1,0 +1,73 @@
+"""Sentences about data: mirror, write-backs, repair. As in `texts`: key -> (English, Japanese)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DATA_TEXTS: Final[dict[str, tuple[str, str]]] = {
+    # mirror and write-backs, in the status
+    "copies": ("Copies", "複製"),
+    "shadows": ("mirror", "ミラー"),
+    "write_backs": ("write-back", "書き戻し"),
+    "shadows_done": (
+        "{sent} sent, {compared} compared, {held} under way ({bytes})",
+        "送信 {sent}、比較 {compared}、処理中 {held} ({bytes})",
+    ),
+    "shadows_lost": ("lost: {reasons}", "欠落: {reasons}"),
+    "write_backs_done": (
+        "{agreed} agreed, {failed} failed, {waiting} under way",
+        "一致 {agreed}、失敗 {failed}、処理中 {waiting}",
+    ),
+    "write_backs_repaired": ("{repaired} rows repaired", "修復済み {repaired} 行"),
+    # repair
+    "repair_not_needed": (
+        "Not needed: both systems write the same database.",
+        "不要: 両システムは同じデータベースに書き込みます。",
+    ),
+    "repair_from": ("from {source}\n  to {target}", "{source} から\n  {target} へ"),
+    "order_repair": (
+        "bring {target} up to what {source} holds",
+        "{target} を {source} の内容に合わせる",
+    ),
+    "repair_progress": (
+        "  {checked} listings looked at, {repaired} repaired",
+        "  確認 {checked} 件、修復 {repaired} 件",
+    ),
+    "repair_agrees": (
+        "Both stores agree: {checked} listings in {workspaces} workspaces, {repaired} repaired.",
+        "両ストアは一致しています: {workspaces} ワークスペース、{checked} 件、修復 {repaired} 件。",
+    ),
+    "repair_would": (
+        "{repaired} of {checked} listings would be repaired; nothing was changed.",
+        "{checked} 件中 {repaired} 件を修復します。何も変更していません。",
+    ),
+    "repair_left": (
+        "{left} listings still differ; {repaired} of {checked} were repaired.",
+        "{left} 件が一致していません。{checked} 件中 {repaired} 件を修復しました。",
+    ),
+    "repair_left_fix": (
+        "--into new brings new what old wrote later; --overwrite lets the other store win",
+        "--into new は旧の新しい書き込みを新へ反映し、--overwrite は相手側を優先します",
+    ),
+    "repair_counts": (
+        "created {created}, updated {updated}, deleted {deleted}, failed {failed}, extra {unknown}",
+        "作成 {created}、更新 {updated}、削除 {deleted}、失敗 {failed}、対象のみに存在 {unknown}",
+    ),
+    "repair_conflicts": (
+        "written apart: overwritten {overwritten}, kept {kept}, undecided {undecided}",
+        "別々の書き込み: 上書き {overwritten}、維持 {kept}、判定不能 {undecided}",
+    ),
+    "repair_cleared": (
+        "The gateway has cleared what it had on record; open now: {open}.",
+        "ゲートウェイの記録を解消しました。未解消: {open} 件。",
+    ),
+    "repair_not_told": (
+        "The gateway was not told ({cause}); its failed write-backs stay open.",
+        "ゲートウェイに通知できませんでした ({cause})。書き戻しの失敗は未解消のままです。",
+    ),
+    "repair_again": (
+        "What was repaired stays; run the same command again to go on.",
+        "修復済みの分は残ります。同じコマンドを再実行すると続きから行います。",
+    ),
+    "bad_side": ("'{value}' is neither old nor new.", "'{value}' は old でも new でもありません。"),
+}
