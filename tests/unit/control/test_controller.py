@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+PATIENCE_S = 60.0
+"""A busy disk is not a hanging one: fifty commits in a row take what they take."""
 ALICE = Actor("alice", "192.0.2.7")
 
 
@@ -110,9 +112,10 @@ class Room:
     def begin(self, engine: rollout.Engine, version: int) -> Controller:
         """Build the controller, as after a start."""
         workers: Any = self.workers
+        self.journal = Journal(self.store, version=version, patience_s=PATIENCE_S)
         return Controller(
             engine,
-            journal=Journal(self.store, version=version, patience_s=0.05),
+            journal=self.journal,
             lease=SoleLease(),
             clock=self.clock,
             workers=workers,
@@ -126,6 +129,21 @@ class Room:
             proving=Proving(Proven(), self.clock),
             comparing=Comparing(Forgetful(), Bounds(Rules()), clock=self.clock),
         )
+
+    def let_the_disk_hang(self) -> None:
+        """Nothing is stored from now on, and the journal gives up soon."""
+        self.journal._patience_s = 0.05
+        self.store.hanging = asyncio.Event()
+
+    async def let_the_disk_answer(self) -> None:
+        """What was given up on is stored late."""
+        assert self.store.hanging is not None
+        self.journal._patience_s = PATIENCE_S
+        self.store.hanging.set()
+        self.store.hanging = None
+        async with asyncio.timeout(30):
+            while self.journal._late is not None and not self.journal._late.done():
+                await asyncio.sleep(0.001)
 
     def read_policy(self) -> rollout.Plan:
         """Give the policy that is in the file now."""
@@ -245,7 +263,7 @@ async def test_traffic_goes_back_whatever_the_disk_does(room: Room, mood: str) -
     if mood == "full":
         room.store.full = True
     else:
-        room.store.hanging = asyncio.Event()
+        room.let_the_disk_hang()
     await room.order(CommandKind.ROLLBACK)
     assert room.weight_bp == 0
     assert not room.controller.view().store_writable
@@ -257,9 +275,7 @@ async def test_traffic_goes_back_whatever_the_disk_does(room: Room, mood: str) -
         await room.controller.tick()
     assert [notice.title for notice in room.told] == ["store_unwritable"]
     if room.store.hanging is not None:
-        room.store.hanging.set()
-        room.store.hanging = None
-        await asyncio.sleep(0.05)
+        await room.let_the_disk_answer()
     room.store.full = False
     await room.controller.tick()
     assert room.controller.view().store_writable
@@ -273,13 +289,11 @@ async def test_traffic_goes_back_whatever_the_disk_does(room: Room, mood: str) -
 async def test_a_step_that_was_stored_too_late_is_undone(room: Room) -> None:
     """A hanging disk may store what we gave up on: then the store is put right."""
     await room.order(CommandKind.WEIGHT, weight_bp=500)
-    room.store.hanging = asyncio.Event()
+    room.let_the_disk_hang()
     with pytest.raises(StoreUnavailableError):
         await room.order(CommandKind.WEIGHT, weight_bp=5_000)
     assert room.weight_bp == 500
-    room.store.hanging.set()
-    room.store.hanging = None
-    await asyncio.sleep(0.05)
+    await room.let_the_disk_answer()
     await room.controller.tick()
     assert (await room.stored()).write_bp == 500
 
