@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.integration.admin.conftest import TOKENS
+from tests.integration.admin.test_command import run
 from tests.support.gateway_process import TOKEN, GatewayProcess, until
 from tests.support.scale import scale
 
@@ -95,8 +97,6 @@ def link_of(gateway: GatewayProcess, number: int) -> str:
 
     with sqlite3.connect(gateway.state_dir / "alerts.sqlite3") as direct:
         (document,) = direct.execute("select document from book").fetchone()
-    import json
-
     incident = book_from_json(json.loads(document)).incident(number)
     assert incident is not None
     key = (gateway.state_dir / "link.key").read_text().strip().encode()
@@ -238,6 +238,38 @@ def test_a_bad_file_leaves_the_old_rules_in_force(own: GatewayProcess) -> None:
     path.write_text(good.replace('name = "cpu"', 'name = "processor"'))
     assert own.admin("/policy/reload", {"reason": "another name"}).status == 200
     assert own.admin("/alerts/silences", wish).status == 201
+
+
+def test_the_command_shows_takes_and_silences(own: GatewayProcess) -> None:
+    """Exit codes, JSON everywhere, both languages; every refusal says what to do."""
+    number = rolled_back(own)["id"]
+    shown = run(own, "alerts", "--rule", "rollback", "--lang", "ja")
+    assert (shown.returncode, f"syncgate ack {number}" in shown.stdout) == (0, True)
+    assert "切り戻し済み" in shown.stdout
+    found = json.loads(run(own, "alerts", "--json").stdout)
+    assert number in [one["id"] for one in found["items"]]
+    assert run(own, "ack", str(number)).returncode == 2
+    only = run(own, "ack", str(number), "--dry-run", "--json")
+    assert json.loads(only.stdout)["path"].endswith(f"/alerts/{number}/ack")
+    taken = run(own, "ack", str(number), "-r", "on it", "--json")
+    assert json.loads(taken.stdout)["acknowledged"]["reason"] == "on it"
+    again = run(own, "ack", str(number), "-r", "on it")
+    assert (again.returncode, "taken by tester" in again.stderr) == (1, True)
+    unknown = run(own, "ack", "99999", "-r", "on it", "--json")
+    assert (unknown.returncode, json.loads(unknown.stdout)["error"]["exit_code"]) == (1, 1)
+    assert "taken by tester" in run(own, "alerts").stdout
+    made = run(own, "silence", "all", "--for", "90m", "--system", "new", "-r", "work", "--json")
+    silence = json.loads(made.stdout)
+    assert (silence["rule"], silence["system"]) == ("*", "new")
+    assert run(own, "silence", "all", "--for", "soon", "-r", "work").returncode == 2
+    assert "work" in run(own, "silence").stdout
+    ended = run(own, "silence", "--end", str(silence["id"]), "-r", "done")
+    assert ended.returncode == 0
+    refused = run(own, "silence", "--end", str(silence["id"]), "-r", "done")
+    assert refused.returncode == 1
+    assert "raised" in run(own, "alerts", "--messages").stdout
+    assert run(own, "alerts", "--resend", "none", "-r", "x").returncode == 1
+    assert run(own, "reload", "-r", "again").returncode == 0
 
 
 def test_a_flood_of_user_reports_is_one_alert_and_the_api_answers(own: GatewayProcess) -> None:
