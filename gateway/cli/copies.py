@@ -20,16 +20,16 @@ def copies(state: dict[str, Any], say: Texts, width: int) -> list[Text]:
     lines: list[Text] = []
     traffic, back = mirror.get("traffic"), mirror.get("write_back")
     if traffic and (mirror["on"] or traffic["sent"] or traffic["dropped"]):
-        lines.append(_line(say("shadows"), _shadows(traffic, say), width))
-    if back and (back["needed"] or back["open"]):
-        lines.append(_line(say("write_backs"), _write_backs(back, say), width))
+        lines += _set(say("shadows"), _shadows(traffic, say), width)
+    if back and (lines or back["needed"] or back["open"]):
+        lines += _set(say("write_backs"), _write_backs(back, say), width)
     if not lines:
         return []
     return [Text(say("copies"), style="bold"), *lines]
 
 
-def _line(label: str, text: Text, width: int) -> Text:
-    return figures.row([(label, "bold"), text], [12, width - 14])
+def _set(label: str, text: Text, width: int) -> list[Text]:
+    return figures.labelled(label, text, width=width, lines=3, indent=12)
 
 
 def _shadows(traffic: dict[str, Any], say: Texts) -> Text:
@@ -51,6 +51,8 @@ def _shadows(traffic: dict[str, Any], say: Texts) -> Text:
 
 
 def _write_backs(back: dict[str, Any], say: Texts) -> Text:
+    if not (back["needed"] or back["open"]):
+        return Text(back["why"][say.language], style="dim")
     counts = {name: figures.plain(back[name]) for name in ("agreed", "failed", "waiting")}
     text = Text(say("write_backs_done", **counts))
     if back["repaired"]:
