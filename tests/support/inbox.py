@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 import subprocess
 import threading
@@ -42,6 +43,8 @@ class Inbox:
     body: bytes = b"ok"
     headers: dict[str, str] = field(default_factory=dict)
     pause_s: float = 0.0
+    tls: ssl.SSLContext | None = None
+    address: str = "127.0.0.1"
     opened: threading.Event = field(default_factory=threading.Event)
     """Cleared: nothing is answered until it is set."""
     answers: list[int] = field(default_factory=list)
@@ -74,8 +77,18 @@ class Inbox:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+
+        class Server(ThreadingHTTPServer):
+            address_family = family
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """Say nothing of clients that hang up."""
+
+        self._server = Server((self.address, 0), Handler)
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
         return self

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gateway.adapters.notify.plain import one_line
+from gateway.adapters.notify.plain import one_line, without
 
 if TYPE_CHECKING:
     from gateway.ports.alerts import Rendered
@@ -28,7 +28,8 @@ class LogChannel:
             level=message.level.value,
             stage=message.stage.value,
             title=one_line(message.title, 300),
-            text=one_line(message.text, 2_000),
+            # Whoever reads the log may not act for whoever is told.
+            text=one_line(without(message.text, message.link), 2_000),
         )
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import shutil
 import time
 from base64 import b64encode
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from gateway.adapters.notify import posting
 from gateway.adapters.notify.alertmanager import AlertmanagerChannel
 from gateway.adapters.notify.posting import Poster
 from gateway.adapters.notify.slack import SlackChannel
@@ -19,12 +21,13 @@ from gateway.adapters.notify.sms import SmsChannel, segments
 from gateway.adapters.notify.targets import Targets
 from gateway.adapters.notify.webhook import WebhookChannel
 from gateway.ports.alerts import ChannelRefusedError, ChannelUnreachableError, Language
-from tests.support.inbox import Inbox
+from tests.support.inbox import Inbox, certificate
 from tests.support.recording import HandClock
 from tests.support.told import LINK, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 HERE = Targets(frozenset({"127.0.0.1", "localhost"}), private=True)
 TOKEN = "a-secret-token-of-twilio"
@@ -252,3 +255,56 @@ async def test_a_name_that_leads_home_is_refused(inbox: Inbox) -> None:
         await SlackChannel(poster).send(rendered())
     assert not inbox.letters
     assert not inbox.refused
+
+
+async def test_over_tls_the_certificate_has_to_be_the_host_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection goes to an address; name and certificate are still the host's."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+
+    async def here(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    server, trust = certificate(tmp_path)
+    targets = Targets(frozenset({"localhost", "alerts.test"}), private=True, resolve=here)
+    with Inbox(tls=server) as inbox:
+
+        def channel(host: str) -> SlackChannel:
+            return SlackChannel(Poster("Slack", f"https://{host}:{inbox.port}/x", targets, 5.0))
+
+        with pytest.raises(ChannelUnreachableError):
+            await channel("localhost").send(rendered())  # nobody known has signed it
+        monkeypatch.setattr(posting, "_trust", lambda: trust)
+        await channel("localhost").send(rendered())
+        assert inbox.letters[0].headers["host"] == f"localhost:{inbox.port}"
+        with pytest.raises(ChannelUnreachableError):
+            await channel("alerts.test").send(rendered())
+        assert len(inbox.letters) == 1
+
+
+async def test_ipv6_is_called_as_well() -> None:
+    """An address in brackets is an address."""
+    try:
+        inbox = Inbox(address="::1").__enter__()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    try:
+        targets = Targets(frozenset({"::1"}), private=True)
+        poster = Poster("It", f"http://[::1]:{inbox.port}/x", targets)
+        await SlackChannel(poster).send(rendered())
+        assert inbox.letters[0].headers["host"] == f"[::1]:{inbox.port}"
+    finally:
+        inbox.__exit__()
+
+
+async def test_the_next_address_is_tried_when_one_does_not_answer(inbox: Inbox) -> None:
+    """A host with several addresses is reached by any of them."""
+
+    async def several(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.3", "127.0.0.1"]
+
+    targets = Targets(frozenset({"alerts.test"}), private=True, resolve=several)
+    await SlackChannel(Poster("It", f"http://alerts.test:{inbox.port}/x", targets)).send(rendered())
+    assert len(inbox.letters) == 1

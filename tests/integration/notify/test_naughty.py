@@ -204,6 +204,7 @@ async def test_the_log_stays_one_line_each(naughty: list[str], tmp_path: Path) -
             await LogChannel().send(told(text))
     finally:
         configure_logs(level="INFO", path=None)
+    assert LINK not in log.read_text(), "a log's readers are not those who are told"
     written = log.read_text().splitlines()
     assert len(written) == len(naughty)
     assert not STEERING.search("".join(written))
