@@ -161,12 +161,14 @@ class ShareAsks:
     """What a worker tells and wants of limits that hold over the fleet.
 
     `rows` are (scope, key, used, hand, ahead_us, want), see `core.shares.Ask`; a client's key is a
-    digest. `probes` name upstreams whose circuit breaker would let a probe through.
+    digest. `probes` name upstreams whose circuit breaker would let a probe through. What is not
+    `urgent` may wait a moment for what the other workers ask.
     """
 
     worker: int
     rows: tuple[tuple[str, str, int, int, int, int], ...] = ()
     probes: tuple[str, ...] = ()
+    urgent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

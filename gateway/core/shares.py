@@ -27,7 +27,9 @@ from gateway.core.model import SECOND_US
 LEASE_US: Final = 2 * SECOND_US
 """How long permits may be kept after they were asked for."""
 ASK_EVERY_US: Final = SECOND_US
-"""A key in use is asked for this often, whatever is left."""
+"""A key that lives on permits is asked for this often, whatever is left."""
+SETTLE_EVERY_US: Final = 4 * SECOND_US
+"""A key that lives on credit is settled this often: what is untold is bounded by the credit."""
 SHORT_EVERY_US: Final = SECOND_US // 4
 """A key whose account is empty is asked for again after this long."""
 UNANSWERED_US: Final = SECOND_US
@@ -57,6 +59,8 @@ class Ask:
     ahead_us: int
     """How far the account was ahead, as far as is known here; for a ledger that forgot."""
     want: int
+    urgent: bool = False
+    """It runs short: what is not urgent may travel with the next that is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,8 @@ class _Share:
 
     __slots__ = (
         "ahead_us", "alone", "asked_us", "credit", "demand", "heard_us", "known", "next_us",
-        "pending", "permits", "seen_us", "short", "since_us", "tat", "unsure", "until_us", "used",
-        "want",
+        "pending", "permits", "put_off", "seen_us", "short", "since_us", "tat", "unsure",
+        "until_us", "used", "want",
     )  # fmt: skip
 
     def __init__(self, credit: int, now_us: int) -> None:
@@ -92,6 +96,7 @@ class _Share:
         self.alone = False
         self.short = False
         self.pending = False
+        self.put_off = False
         self.tat = 0
         self.heard_us = self.asked_us = self.next_us = self.since_us = self.seen_us = now_us
 
@@ -105,6 +110,7 @@ class ShareTable:
         self._shares: OrderedDict[str | bytes, _Share] = OrderedDict()
         self._touched: dict[str | bytes, _Share] = {}
         self._connected_until_us = 0
+        self._looked_us = 0
         self._holders = 0
         self.share_with(holders)
 
@@ -163,6 +169,11 @@ class ShareTable:
     def asks(self, now_us: int) -> list[Ask]:
         """Give what is to be asked now: of keys that run short at once, of others every second."""
         asks: list[Ask] = []
+        # All keys are asked for in the same moment, so that one call carries them; so do all
+        # workers of a machine, whose clocks are one.
+        leased = now_us // ASK_EVERY_US != self._looked_us // ASK_EVERY_US
+        settling = now_us // SETTLE_EVERY_US != self._looked_us // SETTLE_EVERY_US
+        self._looked_us = now_us
         for key in list(self._touched):
             share = self._touched[key]
             if share.pending:
@@ -174,11 +185,11 @@ class ShareTable:
                 if now_us - share.seen_us >= IDLE_US:
                     del self._touched[key]
                     continue
-            if not self._due(share, now_us):
-                continue
-            asks.append(self._ask(key, share, now_us))
-            if len(asks) == MOST_ASKS:
-                break
+            urgent = self._short(share, now_us)
+            if urgent or share.put_off or settling or (leased and share.permits):
+                share.put_off = len(asks) >= MOST_ASKS
+                if not share.put_off:
+                    asks.append(self._ask(key, share, now_us, urgent=urgent))
         return asks
 
     def granted(self, grant: Grant, now_us: int) -> None:
@@ -217,18 +228,22 @@ class ShareTable:
             share.heard_us = now_us
         return admission
 
-    def _due(self, share: _Share, now_us: int) -> bool:
+    def _short(self, share: _Share, now_us: int) -> bool:
+        """Whether what is left may not last until an answer comes."""
         if now_us < share.next_us:
             return False
-        low = share.permits + share.credit <= (share.want + self._credit) // 2
-        return share.short or low or now_us - share.asked_us >= ASK_EVERY_US
+        lately = self._recent(share, now_us) if share.demand else 0
+        left = share.credit + (share.permits if now_us < share.until_us else 0)
+        return share.short or left <= min(max(lately, share.want), self._refill) // 4
 
-    def _ask(self, key: str | bytes, share: _Share, now_us: int) -> Ask:
-        span_us = max(now_us - share.since_us, SHORT_EVERY_US)
-        recent = -(-share.demand * SECOND_US // span_us)
-        share.want = min(max(recent, share.want // 2), self._refill)
+    def _recent(self, share: _Share, now_us: int) -> int:
+        """Give the requests per second since the last ask."""
+        return -(-share.demand * SECOND_US // max(now_us - share.since_us, SECOND_US // 4))
+
+    def _ask(self, key: str | bytes, share: _Share, now_us: int, *, urgent: bool) -> Ask:
+        share.want = min(max(self._recent(share, now_us), share.want // 2), self._refill)
         hand = share.permits if now_us < share.until_us else 0
-        ask = Ask(key, share.used, hand, self._ahead_us(share, now_us), share.want)
+        ask = Ask(key, share.used, hand, self._ahead_us(share, now_us), share.want, urgent)
         share.pending, share.asked_us, share.since_us = True, now_us, now_us
         share.unsure, share.used = share.used, 0
         share.demand = 0

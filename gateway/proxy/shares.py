@@ -58,15 +58,14 @@ class FleetLimits:
 
     def asks(self, worker: int, now_us: int) -> ShareAsks | None:
         """Give what is to be asked now; None: nothing."""
-        rows = tuple(
-            self._row(scope, ask)
-            for scope, table in self._tables.items()
-            for ask in table.asks(now_us)
-        )
+        asks = [(scope, ask) for scope, table in self._tables.items() for ask in table.asks(now_us)]
         probes = tuple(name for name, asked in self._wanted.items() if now_us >= asked)
         for name in probes:
             self._wanted[name] = now_us + _PROBE_EVERY_US
-        return ShareAsks(worker, rows, probes) if rows or probes else None
+        if not asks and not probes:
+            return None
+        urgent = bool(probes) or any(ask.urgent for _, ask in asks)
+        return ShareAsks(worker, tuple(self._row(*each) for each in asks), probes, urgent)
 
     def _row(self, scope: str, ask: Ask) -> tuple[str, str, int, int, int, int]:
         whole = ask.key.encode() if isinstance(ask.key, str) else ask.key

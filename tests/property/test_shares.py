@@ -105,7 +105,7 @@ class Fleet(RuleBasedStateMachine):
         """As it was, or empty."""
         self.away = False
         if forgot:
-            self.ledger.accounts.clear()
+            self.ledger.forget()
 
     @rule()
     def ledger_is_copied(self) -> None:
@@ -132,7 +132,7 @@ class Fleet(RuleBasedStateMachine):
 
 TestFleet = Fleet.TestCase
 TestFleet.settings = settings(
-    max_examples=scale(full=3_000, quick=100), stateful_step_count=30, deadline=None
+    max_examples=scale(full=2_000, quick=60), stateful_step_count=30, deadline=None
 )
 
 

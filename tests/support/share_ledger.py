@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.ports.fleet import HolderAsk
 
 MAX_HOLDERS = 256
+KNOWN_US = 60_000_000
 
 
 @dataclass
@@ -39,11 +40,17 @@ class MemoryLedger:
     def __init__(self, now_us: Callable[[], int], *, max_accounts: int = 100_000) -> None:
         self.now_us = now_us
         self.accounts: dict[tuple[str, str | bytes], _Account] = {}
+        self.born_us = -(10**15)
         self.max_accounts = max_accounts
 
     async def exchange(self, asks: Sequence[HolderAsk], *, holders: int) -> list[Grant]:
         """Charge what was used, hand out what is there."""
         return [self.answer(one, holders) for one in asks]
+
+    def forget(self) -> None:
+        """Come back with nothing."""
+        self.accounts.clear()
+        self.born_us = self.now_us()
 
     def answer(self, one: HolderAsk, holders: int) -> Grant:
         """Answer one ask."""
@@ -51,17 +58,24 @@ class MemoryLedger:
         key = (one.scope, ask.key)
         if key not in self.accounts and len(self.accounts) >= self.max_accounts:
             return Grant(ask.key, 0, -1, ask.ahead_us)
+        new = key not in self.accounts
         account = self.accounts.setdefault(key, _Account())
         interval_us = quota.period_us / quota.requests
         full_us = quota.burst * interval_us
         refill, credit = refill_of(quota, holders), credit_of(quota, holders)
         ahead_us = max(account.tat_us - now_us, ask.ahead_us, 0)
-        ahead_us = min(ahead_us, full_us + refill * interval_us) + ask.used * interval_us
+        ahead_us = min(ahead_us, full_us + refill * interval_us)
+        if new:
+            ahead_us = max(ahead_us, full_us - (now_us - self.born_us))
+        ahead_us += ask.used * interval_us
         account.holders = {
             name: holder
             for name, holder in account.holders.items()
-            if now_us - holder.at_us < LEASE_US
+            if now_us - holder.at_us < KNOWN_US
         }
+        for holder in account.holders.values():
+            if now_us - holder.at_us >= LEASE_US:
+                holder.want = holder.hand = 0  # it has run out by itself
         mine = account.holders.get(one.holder)
         others = [holder for name, holder in account.holders.items() if name != one.holder]
         wanted = ask.want + sum(holder.want for holder in others)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_REPLICAS: Final = 256
 FORGET_US: Final = 15 * 60 * 1_000_000
 _ENTRY: Final = 3
-_LISTEN_S: Final = 1.0
+_LISTEN_S: Final = 5.0
 _PAUSE_S: Final = 0.5
 _BOARD: Final = Script.read("board")
 _log = structlog.get_logger("board")

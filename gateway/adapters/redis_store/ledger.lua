@@ -7,6 +7,9 @@
 -- may still use on credit. So what the fleet lets through in any span of t seconds is at most
 -- burst + rate * t + refill.
 --
+-- An account that is met for the first time is as full as if all of it had been used when the ledger
+-- began: a server that came back empty gives no second burst away.
+--
 -- KEYS  1, 2  two hashes: account -> "<tat_us> <holder>,<want>,<hand>,<at_us>;..." They take turns of
 --             ten minutes; what was asked for in neither of two turns is forgotten.
 -- ARGV  1 holders    how many replicas' workers share     2 lease_us  how long permits may be kept
@@ -19,7 +22,7 @@
 --         credit   how many may be used before they are charged; 0 while the account is overdrawn,
 --                  -1 if there is no room for one more account: keep to your part of the rate
 --         {foreign, key}: something that is not ours stands under that name
-local MAX_HOLDERS, TURN_US = 256, 600000000
+local MAX_HOLDERS, TURN_US, KNOWN_US = 256, 600000000, 60000000
 local holders, lease_us, quotas = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -30,13 +33,15 @@ for index = 1, 2 do
   if found ~= 'none' and found ~= 'hash' then return {'foreign', KEYS[index]} end
 end
 -- A hash left over from an earlier turn than the last one is out of date. ("=" is no account.)
-local written = redis.call('HGET', current, '=turn')
-if written ~= tostring(turn) then
+local has_past = redis.call('HGET', past, '=turn') == tostring(turn - 1)
+local written = redis.call('HMGET', current, '=turn', '=born')
+local born_us = tonumber(written[2] or '') or now_us
+if written[1] ~= tostring(turn) then
+  born_us = has_past and tonumber(redis.call('HGET', past, '=born')) or now_us
   redis.call('DEL', current)
-  redis.call('HSET', current, '=turn', tostring(turn))
+  redis.call('HSET', current, '=turn', tostring(turn), '=born', string.format('%.0f', born_us))
   redis.call('PEXPIRE', current, math.ceil(TURN_US * 3 / 1000))
 end
-local has_past = redis.call('HGET', past, '=turn') == tostring(turn - 1)
 
 local first, width = 5 + 3 * quotas, 7
 local asks = math.floor((#ARGV - first + 1) / width)
@@ -48,18 +53,21 @@ for ask = 0, asks - 1 do
     names[#names + 1] = name
   end
 end
-local accounts, free = {}, tonumber(ARGV[3]) + 1 - redis.call('HLEN', current)
+local accounts, free = {}, tonumber(ARGV[3]) + 2 - redis.call('HLEN', current)
 if #names > 0 then
   local stored = redis.call('HMGET', current, unpack(names))
   local before = has_past and redis.call('HMGET', past, unpack(names)) or {}
   for index, name in ipairs(names) do
-    local account = {tat = 0, holders = {}, order = {}}
+    local account = {tat = 0, holders = {}, order = {}, new = true}
     local text = stored[index] or before[index]
     if text then
+      account.new = false
       account.tat = tonumber(string.match(text, '^(%d+)') or '0')
       for holder, want, hand, at in string.gmatch(text, '([^,; ]+),(%d+),(%d+),(%d+)') do
-        if now_us - tonumber(at) < lease_us then
-          account.holders[holder] = {want = tonumber(want), hand = tonumber(hand), at = tonumber(at)}
+        local age_us = now_us - tonumber(at)
+        if age_us < KNOWN_US then
+          local on = age_us < lease_us and 1 or 0  -- what was in hand has run out by itself
+          account.holders[holder] = {want = want * on, hand = hand * on, at = tonumber(at)}
           account.order[#account.order + 1] = holder
         end
       end
@@ -83,6 +91,9 @@ for ask = 0, asks - 1 do
   local credit = math.max(1, math.floor(refill / 2 / holders))
   -- Overdrawn by a refill is the most there can be: more is of a clock that was set back.
   local ahead_us = math.min(math.max(account.tat - now_us, known_us, 0), full_us + refill * interval_us)
+  -- Nobody knows what was used before this ledger began (a server that came back empty): all of it.
+  if account.new then ahead_us = math.max(ahead_us, full_us - (now_us - born_us)) end
+  account.new = false
   ahead_us = ahead_us + used * interval_us
 
   local mine, wanted, out = account.holders[holder], want, 0

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TELL_EVERY_S: Final = 1.0
 GATHER_S: Final = 0.02
+LINGER_S: Final = 0.12
+"""Longer than a worker's tick: what all of them ask in the same second travels together."""
 PROBES: Final = 1
 _MOST_WAITING: Final = 1_000
 
@@ -69,6 +71,9 @@ class Sharing:
                 self._closed.add(message.variant)
         elif len(self._waiting) < _MOST_WAITING:
             self._waiting.append(message)
+            if not message.urgent:
+                asyncio.get_running_loop().call_later(LINGER_S, self._due.set)
+                return
         self._due.set()
 
     async def run(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from gateway.adapters.redis_store.address import read_address
 from gateway.adapters.redis_store.board import RedisBoard
 from gateway.adapters.redis_store.lease import RedisLease
-from gateway.adapters.redis_store.ledger import RedisLedger
+from gateway.adapters.redis_store.ledger import RedisLedger, account_of
 from gateway.adapters.redis_store.probes import RedisProbes
 from gateway.adapters.redis_store.server import Server
 from gateway.adapters.redis_store.state import RedisStore
@@ -55,6 +55,16 @@ def passes() -> Callable[[float], Awaitable[None]]:
     return asyncio.sleep
 
 
+async def aged(server: Server, ledger: RedisLedger) -> RedisLedger:
+    """Let the ledger have begun long ago: a new one gives no bursts."""
+    await ledger.exchange([HolderAsk("w", "client", QUOTA, ask("-"))], holders=1)
+    for key in server.keys.shares:
+        if await server.client.exists(key):
+            await server.client.hset(key, "=born", 1)
+            await server.client.hdel(key, account_of("client", "-"))
+    return ledger
+
+
 class TestRedisLease(LeaseContract):
     """The lease's contract."""
 
@@ -77,9 +87,9 @@ class TestRedisLedger(LedgerContract):
     """The ledger's contract."""
 
     @pytest.fixture
-    def ledger(self, server: Server) -> Ledger:
-        """A ledger of its own."""
-        return RedisLedger(server)
+    async def ledger(self, server: Server) -> Ledger:
+        """A ledger of its own, begun long ago."""
+        return await aged(server, RedisLedger(server))
 
 
 class TestMemoryLedger(LedgerContract):
@@ -181,12 +191,24 @@ async def test_a_silent_replica_is_forgotten_in_the_end(
 
 async def test_accounts_are_bounded(server: Server) -> None:
     """One more than there is room for is left to everybody's own part."""
-    ledger = RedisLedger(server, max_accounts=2)
+    ledger = await aged(server, RedisLedger(server, max_accounts=2))
     asks = [HolderAsk("w", "client", QUOTA, ask(str(one), want=5)) for one in range(4)]
     grants = await ledger.exchange(asks, holders=2)
     assert [grant.credit for grant in grants] == [25, 25, -1, -1]
     grants = await ledger.exchange(asks[:1], holders=2)
     assert grants[0].credit == 25
+
+
+async def test_a_new_ledger_gives_no_burst(server: Server) -> None:
+    """Whatever was used before it began, nobody knows: it fills from empty, at the rate."""
+    ledger = RedisLedger(server)
+    asks = [HolderAsk("w", "client", QUOTA, ask("k", want=100))]
+    [first] = await ledger.exchange(asks, holders=2)
+    assert (first.granted, first.credit) == (0, 25)
+    assert first.ahead_us > 1_900_000
+    await asyncio.sleep(0.2)
+    [second] = await ledger.exchange(asks, holders=2)
+    assert 15 <= second.granted <= 50
 
 
 async def test_no_account_tells_its_key(server: Server) -> None:

@@ -299,4 +299,4 @@ async def test_a_budget_holds_in_every_trouble(redis_factory: RedisFactory, trou
                 await siege.run(trouble, draw)
                 seen = (trouble, siege.passed, siege.elapsed_s)
                 assert siege.passed <= 200 + 100 * siege.elapsed_s + 100, seen
-                assert siege.passed >= 0.5 * (100 + 100 * siege.elapsed_s), seen
+                assert siege.passed >= 0.4 * 100 * siege.elapsed_s, seen

@@ -135,7 +135,7 @@ async def test_a_client_has_one_budget_everywhere(redis_factory: RedisFactory) -
         seen = await _offer(fleet_.planes, seconds=seconds, callers=16)
         assert seen.other == 0
         assert seen.limited > 0
-        assert 0.7 * (50 + 50 * seconds) <= seen.passed <= 50 + 50 * seen.elapsed_s + 50
+        assert 0.6 * 50 * seconds <= seen.passed <= 50 + 50 * seen.elapsed_s + 50
         server.kill()
         without = await _offer(fleet_.planes, seconds=seconds, callers=16)
         assert without.other == 0

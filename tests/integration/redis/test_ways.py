@@ -68,7 +68,7 @@ async def everything_works(url: str) -> None:
         assert await asyncio.wait_for(heard.get(), 10) == "state 1"
         assert (await board.post({"number": 1})).version == 1
         asks = [HolderAsk("w", "client", QUOTA, ask("a", want=5))]
-        assert (await RedisLedger(server).exchange(asks, holders=1))[0].granted == 5
+        assert (await RedisLedger(server).exchange(asks, holders=1))[0].credit > 0
         assert await RedisProbes(server).probe("new", permits=1, window_ms=100)
         await lease.release()
         listening.cancel()

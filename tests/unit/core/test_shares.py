@@ -65,19 +65,35 @@ def test_a_new_key_starts_on_credit_and_is_asked_for() -> None:
 
 def test_permits_are_used_before_credit_and_run_out() -> None:
     """What is in hand is charged already; after the lease it is nobody's."""
-    table = connected()
-    table.admit(KEY, S)
-    table.asks(S)  # one request is nothing to ask for at once
-    [ask] = table.asks(2 * S)
-    table.granted(Grant(KEY, 5, 10, 60_000), 2 * S)
-    assert table.standing(KEY, 2 * S) == Standing(200, 15, 1)
-    assert drained(table, 2 * S) == 15
-    [ask] = table.asks(2 * S)
-    assert (ask.used, ask.hand) == (10, 0)
-    table.granted(Grant(KEY, 8, 10, 300_000), 2 * S)
-    table.heard(2 * S + LEASE_US)
-    assert table.standing(KEY, 2 * S + LEASE_US).remaining == 10
-    assert drained(table, 2 * S + LEASE_US) == 10
+    table = connected(now_us=4 * S)
+    table.admit(KEY, 4 * S)
+    [ask] = table.asks(4 * S)
+    assert not ask.urgent
+    table.granted(Grant(KEY, 5, 10, 60_000), 4 * S)
+    assert table.standing(KEY, 4 * S) == Standing(200, 15, 1)
+    assert drained(table, 4 * S) == 15
+    [ask] = table.asks(4 * S)
+    assert (ask.used, ask.hand, ask.urgent) == (10, 0, True)
+    table.granted(Grant(KEY, 8, 10, 300_000), 4 * S)
+    table.heard(4 * S + LEASE_US)
+    assert table.standing(KEY, 4 * S + LEASE_US).remaining == 10
+    assert drained(table, 4 * S + LEASE_US) == 10
+
+
+def test_what_is_not_urgent_is_asked_in_the_same_moment() -> None:
+    """Permits once a second, credit every four: one call carries the keys of all workers."""
+    table = connected(now_us=4 * S)
+    for key in (b"leased", b"credit"):
+        table.admit(key, 4 * S)
+    for ask in table.asks(4 * S):
+        table.granted(Grant(ask.key, 40 if ask.key == b"leased" else 0, 10, 0), 4 * S)
+    for at_us in (4_100_000, 4_900_000):
+        for key in (b"leased", b"credit"):
+            table.admit(key, at_us)
+        assert table.asks(at_us) == []
+    assert [ask.key for ask in table.asks(5_000_000)] == [b"leased"]
+    table.heard(8 * S)
+    assert {ask.key for ask in table.asks(8_050_000)} == {b"leased", b"credit"}
 
 
 def test_an_empty_account_is_asked_again_after_a_moment() -> None:
@@ -106,26 +122,26 @@ def test_an_ask_without_answer_is_made_again_with_what_was_used() -> None:
 
 def test_a_key_nobody_uses_is_asked_for_no_more() -> None:
     """Neither after an answer nor when there never was one."""
-    table = connected()
-    table.admit(KEY, S)
-    table.asks(2 * S)
-    table.granted(Grant(KEY, 1, 10, 0), 2 * S)
-    assert table.asks(9 * S) == []
-    table.admit(KEY, 10 * S)
-    assert len(table.asks(11 * S)) == 1
-    assert table.asks(11 * S + IDLE_US) == []
-    assert table.asks(12 * S + IDLE_US) == []
+    table = connected(now_us=4 * S)
+    table.admit(KEY, 4 * S)
+    table.asks(4 * S)
+    table.granted(Grant(KEY, 1, 10, 0), 4 * S)
+    assert table.asks(12 * S) == []
+    table.admit(KEY, 13 * S)
+    assert len(table.asks(16 * S)) == 1
+    assert table.asks(16 * S + IDLE_US) == []
+    assert table.asks(32 * S) == []
 
 
 def test_what_arrives_while_an_ask_is_out_is_asked_for_next() -> None:
     """It was not in the ask, so the answer does not settle it."""
-    table = connected()
-    table.admit(KEY, S)
-    table.asks(2 * S)
-    table.admit(KEY, 2 * S)
-    table.granted(Grant(KEY, 0, 10, 20_000), 2 * S + 1)
-    assert table.standing(KEY, 2 * S + 1).remaining == 9
-    [ask] = table.asks(3 * S)
+    table = connected(now_us=4 * S)
+    table.admit(KEY, 4 * S)
+    table.asks(4 * S)
+    table.admit(KEY, 4 * S)
+    table.granted(Grant(KEY, 0, 10, 20_000), 4 * S + 1)
+    assert table.standing(KEY, 4 * S + 1).remaining == 9
+    [ask] = table.asks(8 * S)
     assert ask.used == 1
 
 
@@ -171,22 +187,21 @@ def test_a_ledger_without_room_leaves_a_key_to_everybodys_part() -> None:
 def test_a_table_is_bounded() -> None:
     """Idle keys are forgotten first; when all are busy, the oldest."""
     table = ShareTable(QUOTA, holders=2, capacity=3)
-    table.heard(S)
+    table.heard(4 * S)
     for number in range(5):
-        table.admit(b"%d" % number, S)
+        table.admit(b"%d" % number, 4 * S)
     assert len(table) == 3
-    table.asks(S)
-    assert len(table.asks(2 * S)) == 3
+    assert len(table.asks(4 * S)) == 3
     for number in range(2, 5):
-        table.granted(Grant(b"%d" % number, 0, 5, 0), 2 * S)
-    table.admit(b"new", 2 * S + IDLE_US)
+        table.granted(Grant(b"%d" % number, 0, 5, 0), 4 * S)
+    table.admit(b"new", 4 * S + IDLE_US)
     assert len(table) == 1
 
 
 def test_one_round_of_asks_is_bounded() -> None:
-    """The rest comes with the next."""
-    table = connected()
+    """The rest comes with the next look."""
+    table = connected(now_us=4 * S)
     for number in range(MOST_ASKS + 1):
-        table.admit(b"%d" % number, S)
-    assert len(table.asks(2 * S)) == MOST_ASKS
-    assert len(table.asks(2 * S)) == 1
+        table.admit(b"%d" % number, 4 * S)
+    assert len(table.asks(4 * S)) == MOST_ASKS
+    assert len(table.asks(4 * S + 100_000)) == 1
