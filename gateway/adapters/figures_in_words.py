@@ -130,6 +130,19 @@ FIELDS: Final[Mapping[str, tuple[str, Show]]] = {
     "stage": ("stage", _word),
     "message": ("message", _short),
     "at": ("at_us", _time),
+    "period": ("period", _short),
+    "requests": ("requests", _short),
+    "success": ("success", _short),
+    "latency": ("latency", _short),
+    "listings": ("listings", _short),
+    "pace": ("pace", _short),
+    "resources": ("resources", _text),
+    "match_rate": ("match_rate", _short),
+    "alerts": ("alerts", _short),
+    "rollbacks": ("rollbacks", _short),
+    "decisions": ("decisions", _short),
+    "user_reports": ("user_reports", _short),
+    "stood": ("stood", _short),
 }
 """A template's field -> the figure behind it, and how it is shown."""
 _ALWAYS: Final = frozenset({"system"})

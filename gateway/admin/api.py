@@ -22,11 +22,13 @@ from starlette.routing import Route
 from gateway.admin import compared, openapi, problems, view
 from gateway.admin.auth import GuessBrake, Scope
 from gateway.admin.dashboard.links import LinkPages
+from gateway.admin.dashboard.report_site import ReportPages, page_of, wants_page
 from gateway.admin.dashboard.site import Dashboard
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Call, Endpoint
 from gateway.admin.intake import Gatekeeper, read_body, read_query
 from gateway.admin.operations import NotFoundError, Operations
 from gateway.admin.problems import NO_STORE, ProblemError
+from gateway.admin.reports import Report, Reporter
 from gateway.errors import SyncgateError
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from gateway.admin.auth import Token
     from gateway.ports import Clock, Control, Event
     from gateway.ports.alerts import AlertDesk, AlertLinks
+    from gateway.ports.reports import Rollups
     from gateway.ports.write_backs import WriteBackDesk
 
 STREAMS_AT_ONCE: Final = 32
@@ -56,9 +59,11 @@ def create_app(
     tokens: Sequence[Token],
     version: str = "0",
     write_backs: WriteBackDesk | None = None,
+    rollups: Rollups,
 ) -> Starlette:
     """Build the admin app around a running control plane."""
-    operations = Operations(control, clock, alerts, write_backs=write_backs)
+    reporter = Reporter(control, clock, alerts, rollups)
+    operations = Operations(control, clock, alerts, write_backs=write_backs, reporter=reporter)
     keeper = Gatekeeper(tokens, today=lambda: datetime.now(UTC).date(), brake=GuessBrake(monotonic))
     port = AdminPort(control, operations, keeper, version)
     routes = [
@@ -73,9 +78,11 @@ def create_app(
         Route("/healthz", port.healthz, methods=["GET"]),
         Route("/readyz", port.readyz, methods=["GET"]),
     ]
-    routes += Dashboard(
+    dashboard = Dashboard(
         operations.rollout, alerts.view, keeper, monotonic, operations.comparisons
-    ).routes()
+    )
+    routes += dashboard.routes()
+    routes += ReportPages(reporter, dashboard).routes()
     routes += LinkPages(alerts, links, clock).routes()
     return Starlette(
         routes=routes,
@@ -100,6 +107,8 @@ def _answering(
         item = _number(request.path_params[row.item], row.item) if row.item else 0
         body = await read_body(request, shape) if shape else None
         result = await row.run(Call(operations, caller, body, page, item))
+        if isinstance(result, Report) and wants_page(request):
+            return page_of(result, page, request)
         return Response(
             result.model_dump_json(),
             status_code=row.status,

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
-from gateway.admin import alerted, compared, inputs, mirrored, models
+from gateway.admin import alerted, compared, inputs, mirrored, models, reports
 from gateway.admin.auth import Caller, Scope
 from gateway.admin.intake import Page
+from gateway.core.period import Kind
 from gateway.ports import CommandKind
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Endpoint:
     status: int = 200
     refuses: bool = False
     """Answers 409 when the rules say no."""
+    page: bool = False
+    """Also answered as HTML, to those who ask for that."""
     item: str | None = None
     """Name of the number in the path; it answers 404 when there is no such thing."""
 
@@ -176,6 +179,17 @@ def _order(kind: CommandKind, summary: str) -> Endpoint:
         run=run,
         refuses=True,
     )
+
+
+def _reporting(kind: Kind, summary: str) -> Endpoint:
+    async def run(call: Call) -> models.Output:
+        asked: reports.ReportAsked = call.page
+        return await call.operations.reporter.make(kind, asked.at)
+
+    return Endpoint(
+        "GET", f"/reports/{kind.value}", Scope.VIEWER, summary, reports.Report, run,
+        query=reports.ReportAsked, page=True,
+    )  # fmt: skip
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -376,6 +390,8 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         body=mirrored.RepairIn,
         refuses=True,
     ),
+    _reporting(Kind.DAILY, "A day against the one before: figures, alerts, decisions"),
+    _reporting(Kind.WEEKLY, "A week against the one before, and what users said"),
     Endpoint(
         "POST",
         "/measurements",

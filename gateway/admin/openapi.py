@@ -71,12 +71,14 @@ def _schemas() -> tuple[dict[str, Any], dict[Any, dict[str, Any]]]:
 
 
 def _operation(endpoint: Endpoint, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    responses = {
+    responses: dict[str, dict[str, Any]] = {
         str(endpoint.status): {
             "description": "Taken in." if endpoint.status == 202 else "The answer.",  # noqa: PLR2004 - Accepted
             "content": {"application/json": {"schema": refs[endpoint.answer]}},
         }
     }
+    if endpoint.page:
+        responses["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
     for status in _refusals(endpoint):
         responses[str(status)] = _refusal(status)
     operation: dict[str, Any] = {

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from gateway.admin.reports import Reporter
     from gateway.ports import AuditEntry, Clock, Control
     from gateway.ports.alerts import AlertDesk
     from gateway.ports.write_backs import WriteBackDesk
@@ -51,7 +52,9 @@ class Operations:
         desk: AlertDesk,
         *,
         write_backs: WriteBackDesk | None = None,
+        reporter: Reporter,
     ) -> None:
+        self.reporter = reporter
         self._write_backs = write_backs
         self._control = control
         self._clock = clock

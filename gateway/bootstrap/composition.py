@@ -21,6 +21,7 @@ from gateway.admin.api import create_app
 from gateway.bootstrap.alerts import Alerts, build_alerts
 from gateway.bootstrap.files import read_comparison, read_policy
 from gateway.bootstrap.fleet import AloneLease, Beginning, begin
+from gateway.bootstrap.reports import Reports, build_reports
 from gateway.bootstrap.workers import worker_environment
 from gateway.control.actions import Actions
 from gateway.control.comparing import Comparing
@@ -64,6 +65,7 @@ class Gateway:
     actions: Actions
     proving: Proving
     comparing: Comparing
+    reports: Reports
     server: uvicorn.Server
 
     @property
@@ -132,23 +134,17 @@ def _join(
         fleet=beginning.fleet,
     )
     actions.tell = controller.tell
-    joined = partial(
-        build_alerts,
-        settings,
-        admin_url=url_of(admin),
-        clock=clock,
-        controller=controller,
-        snapshots=snapshots,
+    alerts = _alerts(settings, admin, beginning, controller, snapshots)
+    reports = build_reports(
+        settings, controller=controller, snapshots=snapshots, alerts=alerts, clock=clock
     )
-    alerts = joined(lease=beginning.lease, store=beginning.alert_store())
-    if beginning.fleet is not None:
-        alerts.alone = joined(lease=AloneLease(beginning.fleet))
     app = create_app(
         controller,
         clock,
         alerts=alerts.desk,
         links=alerts.links,
         write_backs=proving.write_backs,
+        rollups=reports.rollups,
         tokens=settings.admin_tokens,
         version=_version(),
     )
@@ -166,8 +162,31 @@ def _join(
         actions=actions,
         proving=proving,
         comparing=comparing,
+        reports=reports,
         server=_admin_server(app),
     )
+
+
+def _alerts(
+    settings: Settings,
+    admin: socket.socket,
+    beginning: Beginning,
+    controller: Controller,
+    snapshots: Snapshots,
+) -> Alerts:
+    """Make what tells people; in a fleet also what does so while the fleet's store is away."""
+    joined = partial(
+        build_alerts,
+        settings,
+        admin_url=url_of(admin),
+        clock=beginning.clock,
+        controller=controller,
+        snapshots=snapshots,
+    )
+    alerts = joined(lease=beginning.lease, store=beginning.alert_store())
+    if beginning.fleet is not None:
+        alerts.alone = joined(lease=AloneLease(beginning.fleet))
+    return alerts
 
 
 def _mirrored(settings: Settings, probe: HttpProbe, clock: Clock) -> tuple[Proving, Comparing]:

@@ -118,6 +118,7 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
     if sharing is not None:
         yield sharing.run
     yield from gateway.alerts.loops()
+    yield from gateway.reports.loops()
     yield gateway.proving.run
     yield partial(_reload_on_request, gateway, reload)
     for variant in Variant:
@@ -178,6 +179,7 @@ async def _take_down(
     await leave(gateway.beginning, gateway.controller)
     gateway.controller.end()
     await gateway.comparing.close()
+    await gateway.reports.close()
     await gateway.write_backs.close()
     gateway.server.should_exit = True
     await asyncio.gather(admin, return_exceptions=True)

@@ -75,6 +75,11 @@ def _lost_channels(raw: dict[str, Any]) -> Iterator[Fault]:
     news = raw.get("news")
     if isinstance(news, dict):
         users.append((("news",), news))
+    reports = raw.get("reports")
+    if isinstance(reports, dict):
+        users.append((("reports",), reports))
+        if (reports.get("daily") or reports.get("weekly")) and not reports.get("channels"):
+            yield ("reports",), "expected channels: a summary has to go somewhere"
     for path, table in users:
         named = table.get("channels")
         for name in named if isinstance(named, list) else ():

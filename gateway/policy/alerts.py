@@ -26,14 +26,26 @@ from gateway.core.alerts import (
 )
 from gateway.core.analysis import Comparison, Metric, Sentence, Severity
 from gateway.core.model import Variant
+from gateway.core.period import Timetable
 from gateway.policy.alert_checks import alert_faults
 from gateway.policy.faults import PolicyError, expected, located, tables_of, text_of
 from gateway.policy.lines import line_numbers
-from gateway.policy.shape import Count, Name, Seconds, SomeSeconds, Table, Threshold, Title
+from gateway.policy.shape import (
+    ClockTime,
+    Count,
+    Name,
+    Seconds,
+    SomeSeconds,
+    Table,
+    Threshold,
+    Title,
+    Weekday,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DEFAULT_ALERTS: Final = Path("config/alerts.toml")
 
 ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$", strict=True)]
@@ -167,6 +179,30 @@ class FollowUpTable(Table):
     message: Name = "follow_up"
 
 
+class DailyTable(Table):
+    """The day that ended is told at this time of the next."""
+
+    at: ClockTime
+
+
+class WeeklyTable(Table):
+    """The seven days before this one are told on it."""
+
+    day: Weekday
+    at: ClockTime
+
+
+class ReportsTable(Table):
+    """A summary of the day and of the week; without a time it is not sent."""
+
+    utc_offset_minutes: Annotated[int, Field(ge=-840, le=840)] = 0
+    """Where days begin at midnight; also for the reports that are looked at."""
+    channels: Channels = Field(default_factory=list)
+    languages: Tongues = Field(default=["ja", "en"])
+    daily: DailyTable | None = None
+    weekly: WeeklyTable | None = None
+
+
 class AlertsFile(Table):
     """The whole file."""
 
@@ -181,6 +217,7 @@ class AlertsFile(Table):
     escalation: Annotated[list[RungTable], Field(min_length=1, max_length=20)]
     rules: Annotated[list[RuleTable], Field(min_length=1, max_length=200)]
     follow_ups: list[FollowUpTable] = Field(default_factory=list, max_length=100)
+    reports: ReportsTable = ReportsTable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +234,22 @@ class NamedChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """When summaries are sent, and to whom."""
+
+    timetable: Timetable
+    channels: tuple[str, ...]
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AlertPolicy:
     """The whole file, read."""
 
     plan: AlertPlan
     channels: tuple[NamedChannel, ...]
     link_valid_s: int
+    reports: ReportSettings
 
 
 def load_alerts(path: Path) -> AlertPolicy:
@@ -226,6 +273,7 @@ def parse_alerts(text: str, *, source: str = "alerts") -> AlertPolicy:
         plan=_plan(file),
         channels=tuple(_channel(one) for one in file.channels),
         link_valid_s=file.link_valid_s,
+        reports=_reports(file.reports),
     )
 
 
@@ -240,6 +288,25 @@ def _channel(table: ChannelTable) -> NamedChannel:
         name=table.name, kind=table.kind, languages=tuple(table.languages), to=tuple(table.to),
         secrets=dict(table.secrets), options=dict(table.options), per_minute=table.per_minute,
     )  # fmt: skip
+
+
+def _reports(table: ReportsTable) -> ReportSettings:
+    daily, weekly = table.daily, table.weekly
+    return ReportSettings(
+        timetable=Timetable(
+            offset_min=table.utc_offset_minutes,
+            daily_at_min=_minutes(daily.at) if daily else None,
+            weekly_at_min=_minutes(weekly.at) if weekly else None,
+            weekly_day=_DAYS.index(weekly.day) if weekly else 0,
+        ),
+        channels=tuple(table.channels),
+        languages=tuple(table.languages),
+    )
+
+
+def _minutes(clock: str) -> int:
+    hours, minutes = clock.split(":")
+    return int(hours) * 60 + int(minutes)
 
 
 def _plan(file: AlertsFile) -> AlertPlan:

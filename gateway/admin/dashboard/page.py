@@ -38,6 +38,10 @@ def page(
     """Build the whole page."""
     other = "en" if say.language == "ja" else "ja"
     shown = fragment(state, say, alerts=alerts, compared=compared)
+    reports = " ".join(
+        f'<a href="/reports/{kind}?lang={say.language}">{_e(say(kind))}</a>'
+        for kind in ("daily", "weekly")
+    )
     leave = (
         f'<form method="post" action="/logout"><button>{_e(say("sign_out"))}</button></form>'
         if signed_in
@@ -51,7 +55,7 @@ def page(
             '<script src="/dashboard/refresh.js" defer></script>'
         ),
         body=(
-            f'<header><h1>syncgate</h1><nav><a href="/?lang={other}">{_e(say("other"))}</a> {leave}'
+            f'<header><h1>syncgate</h1><nav>{reports} <a href="/?lang={other}">{_e(say("other"))}</a> {leave}'
             f'</nav></header><main><p class="notice" id="notice" role="status" hidden '
             f'data-text="{_e(say("gone"))}"></p><div id="state">{shown}</div></main>'
         ),

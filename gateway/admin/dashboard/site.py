@@ -92,7 +92,7 @@ class Dashboard:
         """Show the page, or ask for a token."""
         say = _words(request)
         try:
-            signed_in = await self._admit(request)
+            signed_in = await self.admit(request)
         except ProblemError as refusal:
             if refusal.status != 401:  # noqa: PLR2004 - only the lack of a token is asked for
                 raise
@@ -104,7 +104,7 @@ class Dashboard:
 
     async def fragment(self, request: Request) -> Response:
         """Show what changes."""
-        await self._admit(request)
+        await self.admit(request)
         html = fragment(
             self._rollout(), _words(request), alerts=self._open(), compared=self._comparisons()
         )
@@ -149,7 +149,7 @@ class Dashboard:
         headers = {**HEADERS, "Cache-Control": "max-age=300"}
         return Response((_HERE / name).read_bytes(), media_type=kinds[name], headers=headers)
 
-    async def _admit(self, request: Request) -> bool:
+    async def admit(self, request: Request) -> bool:
         """Let in who has a cookie (True), a token, or asks from this machine when none is set."""
         visit = self._visits.get(token_digest(request.cookies.get(COOKIE, "")))
         if visit is not None and self._now_s() < visit.until_s and self._keeper.valid(visit.token):

@@ -108,6 +108,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "cause_real": ("real", "実際の相違"),
     "cause_unreadable": ("cannot be read", "読取不能"),
     "policy": ("policy", "ポリシー"),
+    "daily": ("Daily report", "日次レポート"),
+    "weekly": ("Weekly report", "週次レポート"),
     "other": ("日本語", "English"),
 }
 DASH: Final = "–"  # noqa: RUF001 - an en dash, as typesetters mark what is absent
