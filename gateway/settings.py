@@ -221,6 +221,8 @@ class Settings(BaseSettings):
     new_url: ServiceUrl = Field("http://127.0.0.1:3002", alias="SYNC_NEW_URL")
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
     database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
+    # Old's own, where it has one (policy `stores = "two"`); only `syncgate repair` goes there.
+    old_database_url: SecretStr | None = Field(None, alias="OLD_DATABASE_URL")
 
     # Links in messages: the address under which people reach the admin port, and what signs them.
     public_url: Annotated[str, AfterValidator(_public_url)] | None = Field(
