@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.control.collecting import Collection
-from gateway.control.scoring import Scoring, score
+from gateway.control.scoring import Scorer, Scoring
 from gateway.core.analysis import Metric
 from gateway.core.comparison import AnswerPair, Rules, open_answers
 from gateway.core.model import SECOND_US, Variant
@@ -91,6 +91,7 @@ class Comparing:
         self._heard: dict[str, float] = {}
         self._settled_us = 0
         self._rules = bounds.rules
+        self._scorer = Scorer(bounds.scoring)
         self._scored: Score | None = None
         self.trouble = ""
         self.overrun = 0
@@ -284,7 +285,7 @@ class Comparing:
 
     def _score(self) -> Score:
         if self._scored is None:
-            self._scored = score(self._history, self._rules, self._bounds.scoring)
+            self._scored = self._scorer.score(self._history, self._rules)
         return self._scored
 
     # --- storing -----------------------------------------------------------------------------

@@ -9,6 +9,10 @@ of significance is given no more listings than were kept.
 are closed: a listing with no other difference is left out, for nobody knows how it would compare
 now. That alone would let a fix that fixes nothing hide behind the listings that agreed before it,
 so a gate goes by what was compared since, where that promises less.
+
+It is scored anew every second while differences come in, on the loop that rolls back. So a listing
+is read once per set of rules, and what it differs in is then a set of small numbers, shared by all
+listings that differ alike.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gateway.core.comparison import Finding, Rules, Signature
-    from gateway.ports.compared import Example, Fix, History, Kept
+    from gateway.ports.compared import Example, Fix, History, Kept, KeptListing
 
 _EXAMPLES_SHOWN: Final = 3
 _ROUNDING: Final = 1e-6
@@ -44,11 +48,11 @@ class Scoring:
 
 
 class _Listing(NamedTuple):
-    """One kept listing, read under the rules in force."""
+    """One kept listing, read under the rules in force; signatures by number."""
 
     at_us: int
-    every: frozenset[Signature]
-    counting: frozenset[Signature]
+    every: frozenset[int]
+    counting: frozenset[int]
     truncated: bool
 
 
@@ -72,6 +76,14 @@ class _Sample(NamedTuple):
         """How many listings a test may be told of."""
         return round(self.agreeing / max(1.0, self.scale)) + len(self.kept)
 
+    def counts(self) -> Counter[int]:
+        """Say in how many kept listings each signature counts."""
+        counts: Counter[int] = Counter()
+        for counting, times in Counter(listing.counting for listing in self.kept).items():
+            for each in counting:
+                counts[each] += times
+        return counts
+
 
 class _Read(NamedTuple):
     """One kind of shadow, its listings read."""
@@ -91,38 +103,80 @@ class _Read(NamedTuple):
         )
 
 
-def score(history: History, rules: Rules, how: Scoring) -> Score:
-    """Rate a history under these decisions, tell noise from change, and count its differences."""
-    shadows, controls = _read(history.shadows, rules), _read(history.controls, rules)
-    findings = _findings(shadows, controls, history.fixes, how)
-    rate = judged = _rate(shadows.since(), findings, history.fixes)
-    if history.fixes:
-        fresh = _rate(shadows.since(history.fixes[-1].at_us), findings, history.fixes)
-        judged = min(rate, fresh, key=lambda each: each.lower_bound(how.confidence))
-    return Score(
-        rate=rate,
-        judged=judged,
-        differences=_counted(shadows.since(), controls.since(), findings, history),
-        controlled=controls.since().size,
-        coverage=_coverage(history.shadows),
-        control_coverage=_coverage(history.controls),
-        pace=_pace(history.shadows),
-    )
+class Scorer:
+    """Scores a history again and again; remembers what it has read of it."""
+
+    def __init__(self, how: Scoring) -> None:
+        self._how = how
+        self._rules: Rules | None = None
+        self._numbers: dict[Signature, int] = {}
+        self._sets: dict[frozenset[int], frozenset[int]] = {}
+        self._known: dict[str, dict[int, tuple[KeptListing, _Listing]]] = {}
+
+    def score(self, history: History, rules: Rules) -> Score:
+        """Rate it under these decisions, tell noise from change, and count its differences."""
+        if rules is not self._rules:
+            self._rules, self._numbers, self._sets, self._known = rules, {}, {}, {}
+        shadows = self._read("shadows", history.shadows, rules)
+        controls = self._read("controls", history.controls, rules)
+        since = _Since(history.fixes, tuple(self._numbers))
+        findings = _findings(shadows, controls, since, self._how)
+        rate = judged = _rate(shadows.since(), findings, since)
+        if history.fixes:
+            fresh = _rate(shadows.since(history.fixes[-1].at_us), findings, since)
+            judged = min(rate, fresh, key=lambda each: each.lower_bound(self._how.confidence))
+        return Score(
+            rate=rate,
+            judged=judged,
+            differences=_counted(shadows.since(), controls.since(), findings, since, history),
+            controlled=controls.since().size,
+            coverage=_coverage(history.shadows),
+            control_coverage=_coverage(history.controls),
+            pace=_pace(history.shadows),
+        )
+
+    def _read(self, name: str, kept: Kept, rules: Rules) -> _Read:
+        before = self._known.get(name, {})
+        known: dict[int, tuple[KeptListing, _Listing]] = {}
+        for slot, listing in kept.listings.items():
+            found = before.get(slot)
+            if found is None or found[0] is not listing:
+                found = (listing, self._look(listing, rules))
+            known[slot] = found
+        self._known[name] = known
+        return _Read(kept, tuple(read for _, read in known.values()))
+
+    def _look(self, listing: KeptListing, rules: Rules) -> _Listing:
+        differences = listing.comparison.differences
+        return _Listing(
+            listing.at_us,
+            self._shared(each.signature for each in differences),
+            self._shared(each.signature for each in differences if rules.counts(each)),
+            listing.comparison.truncated,
+        )
+
+    def _shared(self, signatures: Iterable[Signature]) -> frozenset[int]:
+        numbers = self._numbers
+        made = frozenset(numbers.setdefault(each, len(numbers)) for each in signatures)
+        return self._sets.setdefault(made, made)
 
 
-def _read(kept: Kept, rules: Rules) -> _Read:
-    return _Read(
-        kept,
-        tuple(
-            _Listing(
-                at_us,
-                frozenset(each.signature for each in comparison.differences),
-                frozenset(each.signature for each in comparison.differences if rules.counts(each)),
-                comparison.truncated,
-            )
-            for at_us, comparison in kept.listings.values()
-        ),
-    )
+class _Since:
+    """From when on each signature counts, by number."""
+
+    def __init__(self, fixes: Sequence[Fix], signatures: tuple[Signature, ...]) -> None:
+        self.signatures = signatures
+        self.of = [
+            max((fix.at_us for fix in fixes if covers(fix, each.field)), default=0)
+            for each in signatures
+        ]
+        self._last = max(self.of, default=0)
+
+    def open(self, found: frozenset[int], at_us: int) -> frozenset[int]:
+        """Leave out what was put right after `at_us`."""
+        if at_us >= self._last:
+            return found
+        return frozenset(each for each in found if at_us >= self.of[each])
 
 
 def _total(kept: Kept, since_us: int = 0) -> Tally:
@@ -147,21 +201,23 @@ def _pace(kept: Kept) -> Pace:
     return Pace(total.timed, total.timed_listings, total.old_s, total.new_s)
 
 
-def _rate(
-    sample: _Sample, findings: Mapping[Signature, Finding], fixes: Sequence[Fix]
-) -> MatchRate:
+def _rate(sample: _Sample, findings: Mapping[int, Finding], since: _Since) -> MatchRate:
     differing = cautious = 0.0
     left_out = 0
+    weights: dict[frozenset[int], tuple[float, float]] = {}
     for listing in sample.kept:
-        counting = {each for each in listing.counting if not _closed(each, listing.at_us, fixes)}
+        counting = since.open(listing.counting, listing.at_us)
         if listing.truncated:
             differing, cautious = differing + 1, cautious + 1
         elif listing.counting and not counting:
             left_out += 1
         else:
-            found = [findings[each] for each in counting]
-            differing += disagreement(found)
-            cautious += disagreement(found, cautious=True)
+            weight = weights.get(counting)
+            if weight is None:
+                found = [findings[each] for each in counting]
+                weight = disagreement(found), disagreement(found, cautious=True)
+                weights[counting] = weight
+            differing, cautious = differing + weight[0], cautious + weight[1]
     unknown = sample.blind if sample.kept else sample.blind + sample.differed
     compared = sample.agreeing + sample.differed + sample.blind - round(left_out * sample.scale)
     matched = max(0, floor(compared - unknown - differing * sample.scale + _ROUNDING))
@@ -169,63 +225,53 @@ def _rate(
     return MatchRate(matched, compared, matched - certain)
 
 
-def _closed(signature: Signature, at_us: int, fixes: Iterable[Fix]) -> bool:
-    return at_us < _since(signature, fixes)
-
-
-def _since(signature: Signature, fixes: Iterable[Fix]) -> int:
-    """Say from when on what differs so counts."""
-    return max((fix.at_us for fix in fixes if covers(fix, signature.field)), default=0)
-
-
 def covers(fix: Fix, field: str) -> bool:
     """Tell whether a fix speaks of a field."""
     return fix.path is None or matches(parsed(fix.path), parsed(field), below=True)
 
 
-def _findings(
-    shadows: _Read, controls: _Read, fixes: Sequence[Fix], how: Scoring
-) -> dict[Signature, Finding]:
+def _findings(shadows: _Read, controls: _Read, since: _Since, how: Scoring) -> dict[int, Finding]:
     """Weigh each signature against the control, both since it was put right last."""
-    begun = {
-        signature: _since(signature, fixes)
-        for signature in {each for listing in shadows.listings for each in listing.counting}
-    }
-    found: dict[Signature, Finding] = {}
-    for since_us in set(begun.values()):
+    found: dict[int, Finding] = {}
+    for since_us in set(since.of):
         theirs, control = shadows.since(since_us), controls.since(since_us)
-        counts = {each: count for each, count in _counts(theirs).items() if begun[each] == since_us}
+        counts = {
+            since.signatures[each]: (each, count)
+            for each, count in theirs.counts().items()
+            if since.of[each] == since_us
+        }
         weighed = separate(
-            counts, theirs.size, _counts(control), control.size,
-            alpha=how.alpha, confidence=how.confidence,
-        )  # fmt: skip
-        found |= {each.signature: each for each in weighed}
+            {signature: count for signature, (_, count) in counts.items()},
+            theirs.size,
+            {since.signatures[each]: count for each, count in control.counts().items()},
+            control.size,
+            alpha=how.alpha,
+            confidence=how.confidence,
+        )
+        found |= {counts[each.signature][0]: each for each in weighed}
     return found
 
 
-def _counts(sample: _Sample) -> Counter[Signature]:
-    counts: Counter[Signature] = Counter()
-    for listing in sample.kept:
-        counts.update(listing.counting)
-    return counts
-
-
 def _counted(
-    whole: _Sample, control: _Sample, findings: Mapping[Signature, Finding], history: History
+    whole: _Sample,
+    control: _Sample,
+    findings: Mapping[int, Finding],
+    since: _Since,
+    history: History,
 ) -> tuple[DifferenceCount, ...]:
-    seen: Counter[Signature] = Counter()
-    for listing in whole.kept:
-        seen.update(
-            each for each in listing.every if not _closed(each, listing.at_us, history.fixes)
-        )
+    seen: Counter[int] = Counter()
+    alike = Counter(since.open(each.every, each.at_us) for each in whole.kept)
+    for every, times in alike.items():
+        for each in every:
+            seen[each] += times
     shown: dict[Signature, list[Example]] = {}
     for example in sorted(history.examples.values(), key=lambda each: -each.id):
         if not example.closed:
             shown.setdefault(example.difference.signature, []).append(example)
-    in_control, scale = _counts(control), max(1.0, whole.scale)
+    in_control, scale = control.counts(), max(1.0, whole.scale)
     found = []
-    for signature, count in seen.items():
-        finding = findings.get(signature)
+    for number, count in seen.items():
+        signature, finding = since.signatures[number], findings.get(number)
         found.append(
             DifferenceCount(
                 field=signature.field,
@@ -233,9 +279,9 @@ def _counted(
                 cause=signature.cause,
                 count=max(1, round((finding.count if finding else count) * whole.scale)),
                 verdict=_verdict(finding),
-                control_count=in_control[signature],
+                control_count=in_control[number],
                 expected=finding.expected * scale if finding else 0.0,
-                significance=finding.significance if finding and in_control[signature] else None,
+                significance=finding.significance if finding and in_control[number] else None,
                 examples=tuple(shown.get(signature, ())[:_EXAMPLES_SHOWN]),
             )
         )

@@ -21,6 +21,7 @@ own interval; a small control leaves the rate as it is and the promise small.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor
 from typing import TYPE_CHECKING, Final
 
@@ -123,7 +124,7 @@ def separate(
     for signature, count in counts.items():
         seen = control.get(signature, 0)
         significance = proportion.worse(count, compared, seen, controlled) if controlled else 0.0
-        proven = proportion.lower_bound(seen, controlled, confidence=confidence) if seen else 0.0
+        proven = _proven(seen, controlled, confidence)
         findings.append(
             Finding(
                 signature=signature,
@@ -137,6 +138,12 @@ def separate(
     return tuple(
         sorted(findings, key=lambda found: (-found.excess, -found.count, found.signature[0]))
     )
+
+
+@lru_cache(maxsize=1024)
+def _proven(seen: int, controlled: int, confidence: float) -> float:
+    """Bound the share from below; the same counts are asked about again and again."""
+    return proportion.lower_bound(seen, controlled, confidence=confidence) if seen else 0.0
 
 
 def disagreement(found: Iterable[Finding], *, cautious: bool = False) -> float:
