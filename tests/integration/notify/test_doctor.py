@@ -7,9 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gateway.cli.channels import outcomes
+from gateway.cli.session import Session
+from gateway.settings import load_settings
 from tests.support.inbox import Inbox
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,12 +63,17 @@ def test_each_channel_is_tried_and_told_with_reason_and_remedy(tmp_path: Path) -
     assert "log" not in found
 
 
-def test_nobody_is_bothered_unasked(tmp_path: Path) -> None:
+def test_nobody_is_bothered_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without somebody who agrees, or with --dry-run, nothing is sent, and that is said."""
     with Inbox() as inbox, Inbox() as other:
-        for options in ((), ("--dry-run", "--yes")):
-            found = doctor(tmp_path, *options, **here(inbox, other))
-            assert found["webhook"]["status"] == "todo"
-            assert "not tried" in found["webhook"]["detail"]
+        for name, value in here(inbox, other).items():
+            monkeypatch.setenv(name, value)
+        settings = load_settings(env_file=None)
+        for yes, dry_run in ((False, False), (False, True), (True, True)):
+            session = Session(lang="en", as_json=True)
+            found = {one[0]: one for one in outcomes(session, settings, yes=yes, dry_run=dry_run)}
+            _, status, detail, _ = found["webhook"]
+            assert status == "todo"
+            assert "not tried" in detail
         assert not inbox.letters
         assert not other.letters
