@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -23,6 +24,7 @@ import structlog
 from gateway.control import records
 from gateway.control.desk import Desk
 from gateway.control.fleet.fleet import Role
+from gateway.control.fleet.obeying import on_the_newest
 from gateway.control.fleet.together import Together
 from gateway.control.follow import Followers
 from gateway.control.gauges import gauges
@@ -32,7 +34,7 @@ from gateway.control.senses import REPORTS_KEPT_US, Senses
 from gateway.control.turns import Turns
 from gateway.core import rollout
 from gateway.core.model import Variant
-from gateway.errors import RefusedError, StateError
+from gateway.errors import StateError
 from gateway.ports import SYSTEM_ACTOR, CommandKind, ControlView, Notice, Transition
 
 if TYPE_CHECKING:
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
     from gateway.ports import Actor, Clock, Command, Lease, ProbeResult, StateStore
 
 TICK_S: Final = 1.0
-_OVERTAKEN: Final = "Another replica changed the rollout at the same moment."
 
 _log = structlog.get_logger("controller")
 
@@ -166,19 +167,14 @@ class Controller:
         return replace(self.view(), confirmations=said)
 
     async def _perform(self, command: Command, *, by: Actor, reason: str) -> None:
+        obey = partial(self._obey, command, by=by, reason=reason)
         async with self._order:
-            try:
-                await self._obey(command, by=by, reason=reason)
-            except OVERTAKEN as error:
-                if self.together is None:
-                    raise
-                try:
-                    await self.together.agree_now()
-                    await self._obey(command, by=by, reason=reason)
-                except OVERTAKEN:
-                    raise RefusedError(
-                        _OVERTAKEN, todo="Look at it and give the order again.", code="overtaken"
-                    ) from error
+            if self.together is None:
+                await obey()
+            else:
+                await on_the_newest(
+                    obey, command.kind, together=self.together, journal=self._journal
+                )
 
     async def _obey(self, command: Command, *, by: Actor, reason: str) -> None:
         inputs = self._gather()

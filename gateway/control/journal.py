@@ -67,6 +67,8 @@ class Journal:
         self._late: asyncio.Task[Committed] | None = None
         self._if_late_stored: Transition | None = None
         self._if_late_lost: Transition | None = None
+        self.detached = False
+        """The store is passed by for now: what goes back is kept for later."""
 
     @property
     def store(self) -> StateStore:
@@ -111,9 +113,9 @@ class Journal:
         another replica was quicker.
         """
         async with self._one_at_a_time:
-            if not self.writable:
+            if not self.writable and not self.detached:
                 await self._catch_up()
-            if not self.writable:
+            if not self.writable or self.detached:
                 raise StoreUnavailableError(
                     "The state cannot be stored at the moment, so nothing can be moved forward.",
                     todo=f"Check {self._place}; rollback and emergency stop work.",
@@ -124,7 +126,7 @@ class Journal:
     async def record(self, transition: Transition) -> tuple[Event, ...]:
         """Store it, or keep it to be stored later; never waits for long, raises only OVERTAKEN."""
         async with self._one_at_a_time:
-            if self.writable:
+            if self.writable and not self.detached:
                 self._if_late_stored, self._if_late_lost = None, transition
                 try:
                     return await self._store_now(transition)

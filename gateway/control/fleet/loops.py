@@ -63,10 +63,17 @@ async def lease(together: Together, *, every_s: float) -> None:
             fleet.trouble = error.message
         if fleet.lease.held is not held:
             held = fleet.lease.held
-            _log.info("lease", held=held, token=fleet.lease.fencing_token)
+            _log.info("lease", held=held, term=fleet.lease.fencing_token)
             if held:
-                await together.took_the_lease()
+                await _begin_to_decide(together)
         await asyncio.sleep(every_s)
+
+
+async def _begin_to_decide(together: Together) -> None:
+    try:
+        await together.took_the_lease()
+    except StateError as error:
+        _log.warning("lease_not_told", reason=error.message)
 
 
 async def listen(together: Together) -> None:

@@ -15,7 +15,7 @@ from gateway.control.fleet.spare import read_copy
 from gateway.core import rollout
 from gateway.core.model import Outcome, Variant, Weight
 from gateway.core.rollout import Status
-from gateway.errors import StoreUnavailableError
+from gateway.errors import StateError, StoreUnavailableError
 from gateway.ports import CommandKind
 from tests.support.fleet_room import FleetRoom
 from tests.support.plans import quick_plan
@@ -156,6 +156,24 @@ async def test_a_foreign_value_replaces_nothing(room: FleetRoom) -> None:
     assert {one.state for one in shown.replicas} == {"holding"}
     assert "format" in shown.trouble
     assert not room.deciding
+
+
+async def test_a_stop_is_obeyed_whatever_stands_in_the_store(room: FleetRoom) -> None:
+    """Nobody understands the shared state: weight up is refused, a stop holds where it is given."""
+    room.server.document = {"rollout": {"format": 99}}
+    room.server.version += 7
+    await room.seconds(2)
+    a = room.replicas[0]
+    with pytest.raises(StateError):
+        await a.order(CommandKind.WEIGHT, weight_bp=5_000)
+    assert a.weight_bp == 1_000
+    await a.order(CommandKind.EMERGENCY_STOP)
+    assert a.weight_bp == 0
+    assert a.state.status is Status.EMERGENCY_STOPPED
+    copy = await read_copy(a.disk)
+    assert copy is not None
+    assert copy.acted
+    assert room.server.document == {"rollout": {"format": 99}}
 
 
 async def test_a_restart_without_redis_goes_on_from_the_own_disk(room: FleetRoom) -> None:
