@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import alert_commands, data_commands
+from gateway.cli import alert_commands, data_commands, report_commands
 from gateway.cli.options import (  # noqa: TC001 - typer reads the annotations at run time
     DryRun,
     Json,
@@ -411,3 +411,4 @@ def doctor(
 
 alert_commands.register(app)
 data_commands.register(app)
+report_commands.register(app)

@@ -134,6 +134,13 @@ class Gateway:
         """Read something."""
         return self._call("GET", path, None)
 
+    def page(self, path: str) -> Answer:
+        """Read something that is text, such as a page; a refusal is as of any other call."""
+        status, raw = self._exchange("GET", path, None, accept="text/html, text/css;q=0.9")
+        if status >= 400:  # noqa: PLR2004 - a refusal is JSON
+            return _parsed(status, raw)
+        return Answer(status, raw.decode("utf-8", "replace"))
+
     def post(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Ask for a change."""
         return self._call("POST", path, json.dumps(body).encode())
@@ -143,13 +150,18 @@ class Gateway:
         return self._call("DELETE", path, json.dumps(body).encode())
 
     def _call(self, method: str, path: str, body: bytes | None) -> Answer:
+        return _parsed(*self._exchange(method, path, body, accept="application/json"))
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, *, accept: str
+    ) -> tuple[int, bytes]:
         parts = urlsplit(self.target.url)
         assert parts.hostname
         kind = (
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
         connection = kind(parts.hostname, parts.port, timeout=self._timeout_s)
-        headers = {"User-Agent": "syncgate", "Accept": "application/json"}
+        headers = {"User-Agent": "syncgate", "Accept": accept}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if self.target.token:
@@ -157,15 +169,18 @@ class Gateway:
         try:
             connection.request(method, parts.path + path, body=body, headers=headers)
             response = connection.getresponse()
-            raw = response.read(_LARGEST_ANSWER)
+            return response.status, response.read(_LARGEST_ANSWER)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise UnreachableError(_cause(error)) from error
         finally:
             connection.close()
-        try:
-            return Answer(response.status, _harmless(json.loads(raw)) if raw else None)
-        except ValueError:
-            raise UnreachableError(f"it answered {response.status} without JSON") from None
+
+
+def _parsed(status: int, raw: bytes) -> Answer:
+    try:
+        return Answer(status, _harmless(json.loads(raw)) if raw else None)
+    except ValueError:
+        raise UnreachableError(f"it answered {status} without JSON") from None
 
 
 def _harmless(value: Any) -> Any:

@@ -89,6 +89,10 @@ class Session:
         """Read, or end."""
         return self._checked(lambda: self.gateway.get(path))
 
+    def page(self, path: str) -> str:
+        """Read text, or end."""
+        return str(self._checked(lambda: self.gateway.page(path)))
+
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Change, or end."""
         return self._checked(lambda: self.gateway.post(path, body))

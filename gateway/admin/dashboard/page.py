@@ -55,7 +55,8 @@ def page(
             '<script src="/dashboard/refresh.js" defer></script>'
         ),
         body=(
-            f'<header><h1>syncgate</h1><nav>{reports} <a href="/?lang={other}">{_e(say("other"))}</a> {leave}'
+            f"<header><h1>syncgate</h1><nav>{reports} "
+            f'<a href="/?lang={other}">{_e(say("other"))}</a> {leave}'
             f'</nav></header><main><p class="notice" id="notice" role="status" hidden '
             f'data-text="{_e(say("gone"))}"></p><div id="state">{shown}</div></main>'
         ),
