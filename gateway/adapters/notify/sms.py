@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
 import orjson
+import structlog
 
 from gateway.adapters.notify.plain import lines, one_line
+from gateway.errors import UnreachableError
+from gateway.ports.alerts import ChannelRefusedError
 
 if TYPE_CHECKING:
     from gateway.adapters.notify.posting import Poster
@@ -29,6 +32,8 @@ _GSM_LONG: Final = frozenset("^{}\\[~]|€")
 _GSM_ALONE, _GSM_EACH = 160, 153
 _WIDE_ALONE, _WIDE_EACH = 70, 67
 _REMEMBERED: Final = 1_000
+
+_log = structlog.get_logger("sms")
 
 
 def segments(text: str) -> int:
@@ -82,26 +87,47 @@ class SmsChannel:
         self._done: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def send(self, message: Rendered) -> None:
-        """Send it to every number that has not got it yet."""
+        """Send it to every number that has not got it yet; one that fails stops no other."""
         link = message.link if message.link and message.link.isprintable() else None
         body = fitting(lines(message.short, 2_000), link, self._most)
+        later: UnreachableError | None = None
+        refused: ChannelRefusedError | None = None
+        taken = False
         for number in self._to:
-            if (message.id, number) in self._done:
-                continue
-            await self._poster.post(
-                self._form(number, body),
-                path=f"/2010-04-01/Accounts/{quote(self._account, safe='')}/Messages.json",
-                headers={
-                    "Content-Type": "application/x-www-form-urlencoded",
-                    "X-Alert-Level": message.level.value,
-                    "X-Alert-Id": one_line(message.id, 100),
-                },
-                credentials=(self._account, self._token),
-                explain=twilio_code,
-            )
-            self._done[message.id, number] = None
-            while len(self._done) > _REMEMBERED:
-                self._done.popitem(last=False)
+            try:
+                if (message.id, number) not in self._done:
+                    await self._post(message, self._form(number, body))
+                taken = True
+                self._remember(message.id, number)
+            except UnreachableError as error:
+                later = error
+            except ChannelRefusedError as error:
+                refused = error
+                _log.error(
+                    "sms_number_refused", position=self._to.index(number) + 1, of=len(self._to)
+                )
+        if later is not None:
+            raise later
+        if refused is not None and not taken:
+            raise refused
+
+    async def _post(self, message: Rendered, form: bytes) -> None:
+        await self._poster.post(
+            form,
+            path=f"/2010-04-01/Accounts/{quote(self._account, safe='')}/Messages.json",
+            headers={
+                "Content-Type": "application/x-www-form-urlencoded",
+                "X-Alert-Level": message.level.value,
+                "X-Alert-Id": one_line(message.id, 100),
+            },
+            credentials=(self._account, self._token),
+            explain=twilio_code,
+        )
+
+    def _remember(self, message_id: str, number: str) -> None:
+        self._done[message_id, number] = None
+        while len(self._done) > _REMEMBERED:
+            self._done.popitem(last=False)
 
     def _form(self, number: str, body: str) -> bytes:
         way = "MessagingServiceSid" if self._sender.startswith("MG") else "From"

@@ -115,13 +115,23 @@ async def test_an_sms_is_a_twilio_form_within_its_segments(inbox: Inbox) -> None
 
 async def test_a_second_number_that_fails_does_not_wake_the_first_again(inbox: Inbox) -> None:
     """A retry goes on where the try before ended."""
-    inbox.answers = [201, 500, 201]
-    channel = sms(inbox, to=("+819000000001", "+819000000002"))
+    inbox.answers = [201, 500, 201, 201]
+    channel = sms(inbox, to=("+819000000001", "+819000000002", "+819000000003"))
     with pytest.raises(ChannelUnreachableError):
         await channel.send(rendered())
     await channel.send(rendered())
     numbers = [parse_qs(letter.body.decode())["To"][0] for letter in inbox.letters]
-    assert numbers == ["+819000000001", "+819000000002"]
+    assert numbers == ["+819000000001", "+819000000003", "+819000000002"]
+
+
+async def test_a_number_that_is_refused_keeps_no_other_from_being_told(inbox: Inbox) -> None:
+    """A colleague's old number is no reason to wake nobody; when all are refused, it is dead."""
+    inbox.answers = [400, 201]
+    await sms(inbox, to=("+819000000001", "+819000000002")).send(rendered())
+    assert [parse_qs(one.body.decode())["To"] for one in inbox.letters] == [["+819000000002"]]
+    inbox.status = 400
+    with pytest.raises(ChannelRefusedError):
+        await sms(inbox, to=("+819000000001", "+819000000002")).send(rendered())
 
 
 async def test_japanese_reaches_every_channel_whole(inbox: Inbox) -> None:
