@@ -9,7 +9,7 @@ the refill is what one second brings (and at least one request per holder): half
 credit, the rest as permits.
 
 **The ledger is away.** What is in hand runs out; then each holder keeps to its part of the rate
-(rate / holders), without a burst for keys it knew. **The ledger forgot** (restarted empty, failed
+(rate / holders), without a burst. **The ledger forgot** (restarted empty, failed
 over): every ask says how far ahead the account was when last heard of, and for the time without
 answers it is taken that every holder let through as much as this one did.
 """
@@ -78,7 +78,7 @@ class _Share:
     """What one holder has of one key."""
 
     __slots__ = (
-        "ahead_us", "alone", "asked_us", "credit", "demand", "heard_us", "known", "next_us",
+        "ahead_us", "alone", "asked_us", "credit", "demand", "heard_us", "next_us",
         "pending", "permits", "put_off", "seen_us", "short", "since_us", "tat", "unsure",
         "until_us", "used", "want",
     )  # fmt: skip
@@ -92,7 +92,6 @@ class _Share:
         self.demand = 0
         self.want = 0
         self.ahead_us = 0
-        self.known = False
         self.alone = False
         self.short = False
         self.pending = False
@@ -148,12 +147,12 @@ class ShareTable:
         if share.permits and now_us < share.until_us:
             share.permits -= 1
             return ALLOWED
-        if now_us >= self._connected_until_us or share.alone:
-            return self._by_oneself(share, now_us)
         if share.credit:
             share.credit -= 1
             share.used += 1
             return ALLOWED
+        if now_us >= self._connected_until_us or share.alone:
+            return self._by_oneself(share, now_us)
         share.short = True
         return Admission(allowed=False, retry_after_us=self._wait_us(share, now_us))
 
@@ -206,7 +205,7 @@ class ShareTable:
         share.unsure = 0
         share.alone = grant.credit < 0
         if not share.alone:
-            share.known, share.tat = True, 0
+            share.tat = 0
         share.credit = max(0, grant.credit - share.used)
         share.ahead_us, share.heard_us = grant.ahead_us, now_us
         empty = not grant.granted and not share.credit
@@ -217,8 +216,8 @@ class ShareTable:
     def _by_oneself(self, share: _Share, now_us: int) -> Admission:
         """Keep to this holder's part of the rate."""
         part = self._part
-        if share.known and not share.tat:
-            # What was in hand is used up, and with it the burst.
+        if not share.tat:
+            # What was in hand is used up; the burst may have been used by anybody.
             share.tat = now_us * part.requests + part.tolerance
         admission, share.tat = limiter.admit(share.tat, now_us, part)
         if admission.allowed:
@@ -242,6 +241,9 @@ class ShareTable:
 
     def _ask(self, key: str | bytes, share: _Share, now_us: int, *, urgent: bool) -> Ask:
         share.want = min(max(self._recent(share, now_us), share.want // 2), self._refill)
+        steady = share.demand * SECOND_US // max(now_us - share.since_us, SECOND_US)
+        if not urgent and steady <= self._credit // 4:
+            share.want = 0  # the credit lasts from one settling to the next
         hand = share.permits if now_us < share.until_us else 0
         ask = Ask(key, share.used, hand, self._ahead_us(share, now_us), share.want, urgent)
         share.pending, share.asked_us, share.since_us = True, now_us, now_us
