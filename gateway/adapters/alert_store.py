@@ -320,7 +320,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _advance(connection: sqlite3.Connection, text: str, expected_version: int, token: int) -> int:
     row = connection.execute("select version, token from book").fetchone()
     current, highest = (int(row[0]), int(row[1])) if row else (0, 0)
-    if token < highest:
+    if 0 < token < highest:
         raise VersionConflictError(f"Another gateway decides now (token {highest} after {token}).")
     if current != expected_version:
         raise VersionConflictError(
@@ -328,7 +328,7 @@ def _advance(connection: sqlite3.Connection, text: str, expected_version: int, t
             f"{expected_version})."
         )
     connection.execute(
-        "insert or replace into book values (1, ?, ?, ?)", (current + 1, token, text)
+        "insert or replace into book values (1, ?, ?, ?)", (current + 1, max(token, highest), text)
     )
     return current + 1
 

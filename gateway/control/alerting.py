@@ -103,6 +103,7 @@ class Alerting:
         self._stored: alerts.Book | None = None
         self._deliveries: list[Delivery] = []
         self._ended: list[Ended] = []
+        self._readable = True
         self._late: asyncio.Task[int] | None = None
         self._carried = self._book, 0, 0
         """What the commit under way holds: the book, and so many deliveries and ends."""
@@ -150,7 +151,8 @@ class Alerting:
         """Draw the conclusions of what stands, and store them with what has to be told."""
         async with self._order:
             if not self._lease.held:
-                self._stand_back()
+                self._tell_what_only_we_know()
+                await self._loaded()  # people may look and answer here, too
                 return
             if self._version is None and not await self._loaded():
                 return
@@ -204,19 +206,18 @@ class Alerting:
             return None
         return self._link(tell.incident, tell.at_us, self._settings.link_valid_s)
 
-    def _stand_back(self) -> None:
-        """Another one decides: what it stored counts. What only we know is told from here."""
-        self._version = self._stored = None
+    def _tell_what_only_we_know(self) -> None:
+        """Leave what stands to the one that decides; what was said here goes out from here."""
         self._deliveries.clear()
         self._ended.clear()
         self._states.clear()
         if self._said:
             said, self._said = tuple(self._said.values()), {}
-            view = self._view()
+            view, book = self._view(), self._book
             alone = alerts.Seen(view.at_us, view.state, view.plan, None, said=said)
             outcome = alerts.advance(alerts.Book(), self._settings.plan, alone)
             told = [t for t in outcome.tells if t.message == "notice"]
-            self._keep(replace(outcome, tells=tuple(told), ended=()), view)
+            self._keep(alerts.Outcome(book, tuple(told)), view)
             self._outbox.offer(self._deliveries)
             self._deliveries.clear()
 
@@ -227,11 +228,19 @@ class Alerting:
         try:
             await self._load()
         except StoreUnavailableError as error:
-            _log.error("alerts_unreadable", reason=error.message)
+            if self._readable:
+                _log.error("alerts_unreadable", reason=error.message)
+            self._readable = False
+            self._version = self._stored = None
             return False
+        self._readable = True
         return True
 
     async def _load(self) -> None:
+        if self._late is not None:
+            # Its version decides whether it counts; whatever became of it is in what is read next.
+            self._late.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._late = None
         try:
             async with asyncio.timeout(self._patience_s):
                 stored = await self._store.load()
@@ -262,7 +271,8 @@ class Alerting:
                 self._store.commit(
                     alerts.book_to_json(self._book),
                     expected_version=self._version or 0,
-                    token=self._lease.fencing_token,
+                    # Without the lease it is a person's change: then only the version decides.
+                    token=self._lease.fencing_token if self._lease.held else 0,
                     deliveries=tuple(self._deliveries),
                     ended=tuple(self._ended),
                 )

@@ -253,7 +253,8 @@ class AlertStore(Protocol):
         """Store the book with what follows from it, whole or not at all; give its new version.
 
         `token` is the writer's fencing token: one lower than the highest seen raises
-        VersionConflictError. A delivery or an ended incident that is there already stays as it is.
+        VersionConflictError; 0 acts for a person, and only the version decides. A delivery or an
+        ended incident that is there already stays as it is.
         """
         ...
 

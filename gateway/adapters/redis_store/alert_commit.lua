@@ -6,6 +6,7 @@
 --       6 delivered   7 dead (sorted sets by number)
 --       8 ended (hash: incident -> JSON)   9 ends (sorted set by ended_us)   10 fence (counter)
 -- ARGV  1 format   2 expected version   3 token   4 document (JSON text)
+--         (0: for a person, not for the lease)
 --       5 settled  6 ended    how many settled deliveries and ended incidents are kept
 --       7 deliveries, then for each: id, rank, made_us, next_us, attempts, incident, row
 --       then ended incidents, for each: id, ended_us, row
@@ -24,7 +25,7 @@ local version, token = tonumber(book[2] or '0'), tonumber(ARGV[3])
 local fence = tonumber(redis.call('GET', KEYS[10]) or '0')
 if fence == nil then return {'foreign', KEYS[10]} end
 local highest = math.max(fence, tonumber(book[3] or '0'))
-if token < highest then return {'fenced', highest} end
+if token > 0 and token < highest then return {'fenced', highest} end
 if version ~= tonumber(ARGV[2]) then return {'moved', version} end
 
 local number, at = tonumber(book[4] or '0'), 8
@@ -65,6 +66,6 @@ for _ = 1, math.min(over, 1000) do
   redis.call('HDEL', KEYS[2], oldest[1])
   redis.call('HDEL', KEYS[3], oldest[1])
 end
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'version', version + 1, 'token', ARGV[3],
+redis.call('HSET', KEYS[1], 'format', ARGV[1], 'version', version + 1, 'token', string.format('%.0f', math.max(token, tonumber(book[3] or '0'))),
            'document', ARGV[4], 'number', number)
 return {'stored', version + 1}

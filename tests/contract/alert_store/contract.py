@@ -94,6 +94,15 @@ class AlertStoreContract:
         assert await store.commit(BOOK, expected_version=version, token=7) == version + 1
         assert await store.commit(BOOK, expected_version=version + 1, token=9) == version + 2
 
+    async def test_for_a_person_only_the_version_decides(self, store: AlertStore) -> None:
+        """Whoever is asked may answer, lease or not; and the fence stays as high as it was."""
+        await store.commit(BOOK, expected_version=0, token=7)
+        with pytest.raises(VersionConflictError):
+            await store.commit(BOOK, expected_version=0, token=0)
+        assert await store.commit(BOOK | {"by": "jun"}, expected_version=1, token=0) == 2
+        with pytest.raises(VersionConflictError):
+            await store.commit(BOOK, expected_version=2, token=6)
+
     async def test_of_many_at_once_one_wins(self, store: AlertStore) -> None:
         """Ten writers on the same version."""
         tries = [

@@ -358,6 +358,26 @@ async def test_who_does_not_hold_the_lease_decides_nothing(room: Room) -> None:
     assert await room.told() == ["raised chat-critical"]
 
 
+async def test_people_see_and_answer_on_a_replica_that_does_not_decide(room: Room) -> None:
+    """It shows the holder's book; an answer given here is a change for a person."""
+    room.world.errors[NEW] = 0.2
+    await room.look()
+    room.lease.held = False
+    room.join()
+    room.lease.fencing_token = 0
+    await room.look()
+    (one,) = room.desk.view().book.open
+    assert not room.desk.view().deciding
+    taken = await room.desk.acknowledge(one.number, by=JUN, reason="mine")
+    assert taken.ack is not None
+    await room.look()
+    assert await room.told() == ["raised chat-critical", "acknowledged chat-critical"]
+    room.store.trouble = StoreUnavailableError("away")
+    await room.look()
+    with pytest.raises(StoreUnavailableError):
+        await room.desk.silence("*", system=None, until_us=room.clock.now + 9, by=JUN, reason="x")
+
+
 async def test_another_holder_that_was_faster_is_not_overwritten(room: Room) -> None:
     """Its book is read, and what stands is found in it again."""
     await room.look()
