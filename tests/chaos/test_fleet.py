@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+LONG_S = scale(quick=120, full=3_600)
 AWAY_S = 3.3
 """Longer than a lease, so that nobody decides any more."""
 
@@ -84,6 +85,7 @@ def _flushed(fleet: FleetProcesses) -> None:
         client.flushall()
 
 
+@pytest.mark.timeout(LONG_S)
 @pytest.mark.parametrize("trouble", [_killed_and_empty, _killed_for_a_moment, _held, _flushed])
 def test_no_client_and_no_weight_notices(fleet: FleetProcesses, trouble: object) -> None:
     """Under load: no failed request, the same weight throughout, one state when Redis is back."""
@@ -104,6 +106,7 @@ def test_no_client_and_no_weight_notices(fleet: FleetProcesses, trouble: object)
         assert {gateway.rollout["override"] for gateway in fleet} == {True}
 
 
+@pytest.mark.timeout(LONG_S)
 def test_a_controller_that_stood_still_writes_nothing(fleet: FleetProcesses) -> None:
     """Stopped past its lease while others change the weight, it wakes up and follows them."""
     for number in range(scale(quick=1, full=5)):

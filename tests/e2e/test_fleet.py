@@ -20,6 +20,7 @@ from tests.support.upstream import Upstream
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LONG_S = scale(quick=120, full=3_600)
 Z_999 = 3.2905
 """Two-sided 99.9 percent of the normal distribution."""
 
@@ -58,6 +59,7 @@ def fleet(running: FleetProcesses) -> FleetProcesses:
     return running
 
 
+@pytest.mark.timeout(LONG_S)
 def test_weight_changes_converge(fleet: FleetProcesses, capsys: pytest.CaptureFixture[str]) -> None:
     """A weight set through any replica is routed by in every worker of all within a second."""
     spans = sorted(
@@ -74,6 +76,7 @@ def test_weight_changes_converge(fleet: FleetProcesses, capsys: pytest.CaptureFi
     assert len(fleet.weights()) == 1
 
 
+@pytest.mark.timeout(LONG_S)
 def test_the_split_holds_over_the_fleet(
     fleet: FleetProcesses, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +100,7 @@ def test_the_split_holds_over_the_fleet(
         assert again == seen[number], "a client is not moved by asking another replica"
 
 
+@pytest.mark.timeout(LONG_S)
 def test_a_stop_is_confirmed_by_name(
     fleet: FleetProcesses, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -172,6 +172,8 @@ class Replica:
     async def renew(self) -> None:
         """What the lease loop does."""
         held = self.lease.held
+        if not self.fleet.seeks or self.fleet.shuns:
+            return
         try:
             await self.lease.renew(floor=self.copy.token)
             if self.lease.held and not held:

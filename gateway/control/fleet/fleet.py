@@ -120,6 +120,22 @@ class Fleet:
         others = sum(member.body.workers for member in self.members if member.body is not None)
         return others + sum(worker.state == "ready" for worker in own)
 
+    @property
+    def seeks(self) -> bool:
+        """Whether to ask for the lease: to keep it, or because nobody is heard of who has it."""
+        if self.heard_us is None:
+            return False
+        if self.lease.held:
+            return True
+        return not any(
+            member.body and member.body.decides for member in self.members if member.reports
+        )
+
+    @property
+    def shuns(self) -> bool:
+        """Whether this replica must not decide."""
+        return bool(self.holding) or self.members.namesake or self.retiring
+
     def unknown(self) -> tuple[str, ...]:
         """Name the replicas whose numbers are missing here."""
         return self.members.unknown()
@@ -173,6 +189,7 @@ class Fleet:
             items=self.outbox.items(now_us),
             leaving=self.leaving,
             holding=self.holding,
+            decides=self.lease.held,
         )
 
     def figures(self, own: tuple[Measurement, ...]) -> tuple[Measurement, ...]:

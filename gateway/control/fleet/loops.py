@@ -55,9 +55,9 @@ async def lease(together: Together, *, every_s: float) -> None:
     held, fleet = False, together.fleet
     while True:
         try:
-            if fleet.holding or fleet.members.namesake or fleet.retiring:
+            if fleet.shuns:
                 await fleet.lease.release()
-            elif fleet.heard_us is not None:
+            elif fleet.seeks:
                 await fleet.lease.renew(floor=fleet.copy.token)
         except StateError as error:
             fleet.trouble = error.message

@@ -88,6 +88,8 @@ class PostingBody:
     leaving: bool = False
     holding: str = ""
     """Why it cannot take part, if it cannot."""
+    decides: bool = False
+    """It holds the lease."""
 
 
 def write(body: PostingBody) -> Document:
@@ -108,6 +110,7 @@ def write(body: PostingBody) -> Document:
         "items": [[number, *_item(item)] for number, item in body.items],
         "leaving": body.leaving,
         "holding": body.holding,
+        "decides": body.decides,
     }
 
 
@@ -164,6 +167,7 @@ def _body(document: Any) -> PostingBody:
         items=tuple(_read_items(items)),
         leaving=bool(document.get("leaving")),
         holding=str(document.get("holding", "")),
+        decides=bool(document.get("decides")),
     )
 
 

@@ -75,7 +75,7 @@ def _other(fleet: Fleet, member: Member, newest: int, total: float) -> ReplicaVi
     return ReplicaView(
         name=member.name,
         here=False,
-        decides=fleet.connected and fleet.lease.holder == f"{member.name}@{member.boot}",
+        decides=member.reports and body is not None and body.decides,
         state=standing,
         software=body.software if body else "",
         routing_version=version,
