@@ -27,6 +27,7 @@ from tests.bench import (
     crowded,
     differing,
     evidence_table,
+    fleet_cost,
     mirror_trouble,
 )
 from tests.bench.load import Reading, Workload, memory_of_idle_connections, run
@@ -210,6 +211,8 @@ def main() -> int:
     comparison_speed.main()
     say("")
     evidence_table.main()
+    say("")
+    fleet_cost.main(["--seconds", "3" if options.quick else "8"])
     return 0
 
 
