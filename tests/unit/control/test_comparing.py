@@ -227,3 +227,34 @@ async def test_a_file_that_is_none_is_said_and_hurts_nobody(tmp_path: Path, cont
     assert bool(one.trouble) is bool(content)
     if content:
         assert path.read_bytes() == content * 100
+
+
+async def test_a_file_of_the_version_before_keeps_what_people_decided(tmp_path: Path) -> None:
+    """Its counts cannot be told from controls and go; its rules stay."""
+    rule = {"rule": {"path": "a", "reason": "why", "ignore": True}, "by": "bob", "at_us": 7}
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        database.executescript(
+            """
+            create table facts (name text primary key, value text not null) strict;
+            create table hours (hour integer primary key, tally text not null) strict;
+            create table listings (slot integer primary key, comparison text not null) strict;
+            create table examples (
+              name text not null, place integer not null, example text not null,
+              primary key (name, place)
+            ) strict;
+            create table rules (seq integer primary key, rule text not null) strict;
+            insert into facts values ('era', 'rollout-1');
+            insert into hours values (1, '{"matched": 5}');
+            pragma user_version = 1;
+            """
+        )
+        database.execute("insert into rules values (0, ?)", (json.dumps(rule),))
+    one = await comparing(tmp_path, HandClock())
+    assert one.trouble == ""
+    assert [(each.rule.path, each.by) for each in one.view().rules] == [("a", "bob")]
+    assert one.view().score.rate == MatchRate(0, 0)
+    one.tick({MATCHED: 3.0}, "rollout-1")
+    await one.close()
+    again = await comparing(tmp_path, HandClock())
+    assert again.view().score.rate.matched == 3
+    await again.close()
