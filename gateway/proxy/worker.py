@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 
-from gateway.proxy.configuration import DataPlaneSettings
+from gateway.proxy.configuration import MEBIBYTE, DataPlaneSettings
 from gateway.proxy.keyed import KeyedWrites
 from gateway.proxy.plane import Plane
 from gateway.proxy.protocol import factory
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 SETTINGS_VARIABLE: Final = "SYNCGATE_WORKER"
 _TICK_S: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
+_M_TRIM_THRESHOLD: Final = -1
+_M_TOP_PAD: Final = -2
 _PARENT_GONE: Final = 3
 _KEPT_DESCRIPTORS: Final = 64
 _FEWEST_CONNECTIONS: Final = 64
@@ -151,6 +153,7 @@ async def _serve(
 def run_worker(settings: DataPlaneSettings, *, number: int, listen_fd: int, link_fd: int) -> int:
     """Serve until told to leave; return the exit code."""
     _die_with_parent()
+    _keep_freed_memory()
     settings = replace(settings, connections=_room(settings))
     listener = socket.socket(fileno=listen_fd)
     link = socket.socket(fileno=link_fd)
@@ -193,6 +196,14 @@ def _die_with_parent() -> None:
     """Ask the kernel to end this process when the parent dies, however it dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what bodies free: it gives the top back, and takes it again, all the time."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_TRIM_THRESHOLD, 64 * MEBIBYTE)
+        mallopt(_M_TOP_PAD, 16 * MEBIBYTE)
 
 
 def main(arguments: list[str]) -> int:

@@ -235,8 +235,11 @@ async def data_plane(
         for connection in list(plane.connections):
             connection.transport.abort()
         for side in plane.sides:
+            side.pool.close()
             for upstream in list(side.pool.all):
                 upstream.close()
+        plane.mirror.close()
+        plane.write_backs.close()
         await asyncio.sleep(0)
 
 
