@@ -48,6 +48,9 @@ def _facts(found: Comparisons, say: Words) -> list[str]:
     facts = []
     if found.mirror_off:
         facts.append(f'<span class="down">{_e(found.mirror_off)}</span>')
+    means = ", ".join(found.dry_run_means) or found.means
+    if means:
+        facts.append(_e(say("dry_runs").format(means=means)))
     faster = found.pace.improvement_percent
     if faster is not None:
         word = "faster" if faster >= 0 else "slower"

@@ -74,6 +74,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "{listings} 件中 {rate} % が一致(信頼度 {confidence} % で少なくとも {lower} %)",
     ),
     "nothing_compared": ("Nothing was compared yet.", "まだ比較結果がありません。"),
+    "dry_runs": ("dry runs: {means}", "ドライラン: {means}"),
     "faster": ("{percent} % faster than old", "旧より {percent} % 速い"),
     "slower": ("{percent} % slower than old", "旧より {percent} % 遅い"),
     "not_compared": (
