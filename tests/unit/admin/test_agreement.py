@@ -46,7 +46,8 @@ def found(**changes: Any) -> Comparisons:
 @pytest.mark.parametrize(
     ("language", "parts"),
     [
-        ("en", ("99.3 % of 14,210 listings", "dry runs: raise", "25 % faster", "1 of 10 shadows not compared",
+        ("en", ("99.3 % of 14,210 listings", "dry runs: raise", "25 % faster",
+                "1 of 10 shadows not compared",
                 "real (p &lt; 0.001)", "noise (p 0.720)", "700 listings of old")),
         ("ja", ("14,210 件中 99.3 %", "ドライラン: raise", "25 % 速い", "10 件中 1 件は比較不能",
                 "実質的 (p &lt; 0.001)", "ノイズ (p 0.720)", "旧同士の対照 700 件")),
