@@ -142,6 +142,16 @@ def _public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _prometheus_url(value: str) -> str:
+    """`http(s)://host[:port][/prefix]`: the gateway adds the path of the query itself."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not of the form http://host:port")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("not of the form http://host:port; a token is GATEWAY_PROMETHEUS_TOKEN")
+    return value.rstrip("/")
+
+
 def _collector_url(value: str) -> str:
     """Check the address, and that what speaks to it is installed: it would trace nothing."""
     try:
@@ -275,6 +285,10 @@ class Settings(BaseSettings):
     monitoring_interval_ms: Milliseconds = Field(60_000, alias="MONITORING_INTERVAL")
     probe_interval_ms: Milliseconds = Field(1_000, alias="GATEWAY_PROBE_INTERVAL")
     probe_timeout_ms: Milliseconds = Field(1_000, alias="GATEWAY_PROBE_TIMEOUT")
+    prometheus_url: Annotated[str, AfterValidator(_prometheus_url)] | None = Field(
+        None, alias="GATEWAY_PROMETHEUS_URL"
+    )
+    prometheus_token: SecretStr | None = Field(None, alias="GATEWAY_PROMETHEUS_TOKEN")
     network_capacity_mbit: Rate = Field(0.0, alias="GATEWAY_NETWORK_CAPACITY_MBIT")
     alert_webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] | None = Field(
         None, alias="ALERT_WEBHOOK_URL"

@@ -22,6 +22,7 @@ from gateway.bootstrap.alerts import Alerts, build_alerts
 from gateway.bootstrap.files import read_comparison, read_policy
 from gateway.bootstrap.fleet import AloneLease, Beginning, begin
 from gateway.bootstrap.reports import Reports, build_reports
+from gateway.bootstrap.sources import checked_sources
 from gateway.bootstrap.workers import worker_environment
 from gateway.control.actions import Actions
 from gateway.control.comparing import Comparing
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
+    from gateway.policy import Source
     from gateway.ports import Clock
     from gateway.settings import Settings
 
@@ -66,6 +68,8 @@ class Gateway:
     proving: Proving
     comparing: Comparing
     reports: Reports
+    sources: tuple[Source, ...]
+    """What is asked of a Prometheus."""
     server: uvicorn.Server
 
     @property
@@ -163,6 +167,7 @@ def _join(
         proving=proving,
         comparing=comparing,
         reports=reports,
+        sources=checked_sources(settings),
         server=_admin_server(app),
     )
 

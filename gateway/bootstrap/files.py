@@ -31,6 +31,11 @@ def read_policy(path: Path) -> rollout.Plan:
     return _checked("Policy", policy.load_policy, path)
 
 
+def read_sources(path: Path) -> tuple[policy.Source, ...]:
+    """Read what the policy asks of a Prometheus; PolicyError as above."""
+    return _checked("Policy", policy.load_sources, path)
+
+
 def read_comparison(policy_path: Path) -> Bounds:
     """Read what people decided about differences; PolicyError with every fault.
 

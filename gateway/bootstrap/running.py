@@ -21,6 +21,7 @@ from gateway.bootstrap.composition import Gateway, build
 from gateway.bootstrap.files import read_policy
 from gateway.bootstrap.fleet import leave, retire
 from gateway.bootstrap.greeting import ready_block
+from gateway.bootstrap.sources import has_load, source_loops
 from gateway.control import watching
 from gateway.control.fleet import loops
 from gateway.control.resources import Resources
@@ -127,7 +128,9 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
         )
     if settings.monitoring_enabled:
         yield partial(watching.sample_resources, controller, resources, clock=clock)
-        if (load := _database_load(settings)) is not None:
+        yield from source_loops(settings, gateway.sources, controller=controller, clock=clock)
+        load = None if has_load(gateway.sources) else _database_load(settings)
+        if load is not None:
             yield partial(watching.watch_load, controller, load, clock=clock, every_s=poll_every_s)
         for variant in Variant:
             yield partial(

@@ -30,6 +30,7 @@ from gateway.policy.reading import (
     parse_policy,
     policy_schema,
 )
+from gateway.policy.sources import Source, load_sources
 
 __all__ = [
     "DEFAULT_ALERTS",
@@ -42,11 +43,13 @@ __all__ = [
     "PolicyError",
     "PolicyFault",
     "RuleTable",
+    "Source",
     "alerts_schema",
     "comparison_schema",
     "load_alerts",
     "load_comparison",
     "load_policy",
+    "load_sources",
     "parse_alerts",
     "parse_comparison",
     "parse_policy",

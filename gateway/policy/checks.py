@@ -23,6 +23,10 @@ Fault = tuple["Path", str]
 _PHASE_WEIGHTS: Final = ("read_percent", "write_percent")
 _HUGE: Final = 10**15
 _WINDOW: Final = frozenset(metric.value for metric in Metric if metric.from_window)
+_OWN: Final = _WINDOW | {
+    *(metric.value for metric in Metric if metric.from_mirror),
+    *(Metric.USER_REPORTS.value, Metric.SERIOUS_USER_REPORTS.value),
+}
 
 
 def whole_file_faults(raw: dict[str, Any]) -> list[Fault]:
@@ -34,6 +38,7 @@ def whole_file_faults(raw: dict[str, Any]) -> list[Fault]:
         *(fault for path, asked in _asked(raw) for fault in _asked_faults(path, asked)),
         *(fault for path, limit in _tables(raw, "limits") for fault in _limit_faults(path, limit)),
         *_freeze_faults(raw),
+        *_source_faults(raw),
     ]
 
 
@@ -201,6 +206,20 @@ def _limit_faults(path: Path, limit: dict[str, Any]) -> Iterator[Fault]:
                     (*path, key),
                     f"expected a ratio from 0 to 1 (5 % is 0.05), found {value:g}",
                 )
+
+
+def _source_faults(raw: dict[str, Any]) -> Iterator[Fault]:
+    asked: set[tuple[object, object]] = set()
+    for path, source in _tables(raw, "sources"):
+        metric, system = source.get("metric"), source.get("system")
+        if metric in _OWN:
+            yield (*path, "metric"), f"{metric} is counted by the gateway itself"
+        if isinstance(metric, str) and isinstance(system, str | None):
+            if (metric, system) in asked:
+                yield (*path, "metric"), f"{metric} of this system has a source already"
+            asked.add((metric, system))
+        if isinstance(source.get("query"), str) and not source["query"].strip():
+            yield (*path, "query"), "expected PromQL"
 
 
 def _freeze_faults(raw: dict[str, Any]) -> Iterator[Fault]:

@@ -118,6 +118,19 @@ class LimitTable(Table):
     min_sample: Count = 1
 
 
+class SourceTable(Table):
+    """One figure that is asked of a Prometheus (GATEWAY_PROMETHEUS_URL)."""
+
+    metric: Annotated[Metric, Field(strict=False)]
+    system: Literal["old", "new"] | None = None
+    """Of which system it speaks; without: of neither in particular."""
+    query: Annotated[str, StringConstraints(min_length=1, max_length=4_000, strict=True)]
+    """PromQL that gives exactly one number, in the metric's unit; more or fewer are no figure."""
+    every_s: Annotated[int, Field(ge=5, le=86_400)] = 60
+    max_age_s: Annotated[int, Field(ge=5, le=86_400)] = 300
+    """A sample older than this is no figure."""
+
+
 class DeadlinesTable(Table):
     """How long people have."""
 
@@ -170,6 +183,7 @@ class PolicyFile(Table):
     phases: Annotated[list[PhaseTable], Field(min_length=2, max_length=50)]
     triggers: Annotated[list[TriggerTable], Field(min_length=1)]
     limits: list[LimitTable] = []
+    sources: Annotated[list[SourceTable], Field(max_length=100)] = []
     goals: list[GateTable] = []
     deadlines: DeadlinesTable
     fairness: FairnessTable
