@@ -205,8 +205,8 @@ def _standing(
 def _covered(plan: AlertPlan, key: str) -> bool:
     """Whether a rule of ours says the same as what the rollout found."""
     if key.startswith(UNMEASURED):
-        metric = key.removeprefix(UNMEASURED)
-        return any(rule.metric.value == metric and rule.expected for rule in plan.rules)
+        # The rule also says whether anybody has to measure it at all.
+        return any(rule.metric.value == key.removeprefix(UNMEASURED) for rule in plan.rules)
     metric_of_old = _OF_OLD.get(key)
     return any(
         rule.metric is metric_of_old and Variant.BASELINE in rule.systems for rule in plan.rules
