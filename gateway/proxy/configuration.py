@@ -72,7 +72,7 @@ class DataPlaneSettings:
     mirror_timeout_ms: int = 60_000
     write_back_queue: int = 1_024
     write_back_queue_bytes: int = 64 * MEBIBYTE
-    mirror_opened_bytes_per_s: int = MEBIBYTE
+    mirror_opened_bytes_per_s: int = MEBIBYTE // 4
     mirror_opened_burst_bytes: int = 32 * MEBIBYTE
 
     # `module:class`, named by the composition root, called with the path; none = keys mean nothing.

@@ -24,6 +24,7 @@ import re
 from base64 import b64encode
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
@@ -278,7 +279,7 @@ class Shadow:
         head = exchange.head
         self.request_head = b"".join(
             (
-                _NOT_SHADOWED.sub(b"", head.forward),
+                _shadowed(head.forward),
                 side.pool.host_line,
                 b"Content-Length: %d\r\nX-Request-Id: " % len(self.body),
                 exchange.request_id,
@@ -383,6 +384,12 @@ class Shadow:
             request_id=self.request_id.decode("latin-1"),
             control=self.control,
         )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _shadowed(forward: bytes) -> bytes:
+    """Leave out what a shadow does not carry; clients send the same head again and again."""
+    return _NOT_SHADOWED.sub(b"", forward)
 
 
 def _outcome(answer: AnswerHead) -> Outcome:

@@ -250,3 +250,30 @@ async def test_an_answer_too_large_to_keep_is_a_difference() -> None:
         assert [(each.statuses, each.bodies) for each in found] == [((200, 200), None)]
         assert (mirror.held_bytes, mirror.tally.failed) == (0, 0)
         assert gateway.runs == [("old", int(Outcome.OK))]
+
+
+async def test_of_large_differences_a_budget_is_handed_on_and_the_rest_is_counted() -> None:
+    """The first ones are opened at once; then it takes time to earn the next."""
+    found = []
+    async with (
+        RecordingUpstream(sync_answer("aa", b"x" * 10_000)) as old,
+        RecordingUpstream(sync_answer("bb", b"y" * 10_000)) as new,
+        data_plane(
+            unlimited(
+                old.url, new.url, mirror_opened_burst_bytes=50_000, mirror_opened_bytes_per_s=0
+            ),
+            routing(0, **MIRRORED),
+        ) as gateway,
+    ):
+        mirror = gateway.plane.mirror
+        mirror.on_difference = found.append
+        for _ in range(10):
+            await gateway.ask(SYNC, "POST", body=b"{}")
+            await until(lambda: not mirror.in_flight)
+        assert len(found) == 3  # the third was begun with room left
+        assert mirror.dropped == {"difference_not_opened": 7}
+        assert (mirror.tally.differed, mirror.tally.listings_differed) == (10, 30)
+        mirror.opened_per_s = 10**9
+        await until(lambda: mirror.room_bytes == 50_000)
+        await gateway.ask(SYNC, "POST", body=b"{}")
+        await until(lambda: len(found) == 4)
