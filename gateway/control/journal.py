@@ -102,6 +102,7 @@ class Journal:
         them stays; `put_on_top` waits instead, to be stored on top of that version.
         """
         self._version = version
+        self._if_late_stored = None  # what is stored is in force now, whoever stored it
         self._waiting = [replace(one, document=None, token=0) for one in self._waiting]
         if put_on_top is not None:
             self._waiting.append(Transition(0, document=put_on_top))

@@ -4,17 +4,19 @@ Which state is in force: the newest one that is stored, unless something safer w
 Every replica takes up the newest stored state. A store that came back empty or older is given the
 newest state that is known here. What this replica did while it could not reach the store (traffic
 only ever goes back then) is set beside what was stored meanwhile: the safer of the two is put on
-top, so replicas that acted each on their own end up in one and the same state, in any order.
+top, so replicas that acted each on their own end up in one and the same state, in any order. Only
+what is long past does not count: who comes back after an hour does not undo what was decided since.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from gateway.control import records
+from gateway.core.model import SECOND_US
 from gateway.core.rollout import Status
 from gateway.ports import StoredState
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from gateway.control.turns import Turns
     from gateway.core import rollout
     from gateway.ports.fleet import FleetStore
+
+LONG_PAST_US: Final = 600 * SECOND_US
+"""What a replica did on its own so long before the stored state was changed is settled by that."""
 
 _log = structlog.get_logger("fleet")
 
@@ -90,7 +95,11 @@ class Agreement:
                 together = joined(state, replace(state, version=ours.version))
         else:
             local = records.stored_state(StoredState(stored.version, waiting), turns.engine.plan)
-            together = joined(state, local)
+            past_us = (state.changed_at_us or 0) - (local.changed_at_us or 0)
+            if past_us > LONG_PAST_US:
+                together = joined(state, replace(state, version=local.version))
+            else:
+                together = joined(state, local)
             _log.warning(
                 "reconciled",
                 stored=state.status.value,

@@ -117,6 +117,23 @@ async def test_what_others_did_meanwhile_is_joined_with_what_was_done_here(
     assert {replica.state.status for replica in room.replicas} == {Status.ROLLED_BACK}
 
 
+async def test_what_is_long_past_undoes_nothing(room: FleetRoom) -> None:
+    """Who rolled back alone, an hour before the others were moved on by hand, follows them."""
+    a, b, _ = room.replicas
+    a.cut = True
+    await room.seconds(5)
+    await a.order(CommandKind.ROLLBACK)
+    room.clock.advance(3_600)
+    await room.seconds(3)
+    await b.order(CommandKind.WEIGHT, weight_bp=5_000)
+    a.cut = False
+    await room.seconds(3)
+    assert [replica.weight_bp for replica in room.replicas] == [5_000] * 3
+    assert "rollback" in {entry.action for entry in room.server.audit}, (
+        "it is on record all the same"
+    )
+
+
 @pytest.mark.parametrize("how", ["empty", "older"])
 async def test_a_server_that_lost_writes_is_given_the_newest_state(
     room: FleetRoom, how: str
