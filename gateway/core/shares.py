@@ -132,6 +132,10 @@ class ShareTable:
         """Take note that the ledger answers."""
         self._connected_until_us = now_us + LEASE_US
 
+    def lost(self) -> None:
+        """Take note that the ledger does not answer: we have what is in hand, then our part."""
+        self._connected_until_us = 0
+
     def admit(self, key: str | bytes, now_us: int) -> Admission:
         """Decide one arrival with what is here."""
         if not self._quota.on:

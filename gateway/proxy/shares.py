@@ -80,6 +80,9 @@ class FleetLimits:
         for table in self._tables.values():
             table.share_with(grants.holders)
         if not grants.connected:
+            self._connected_until_us = 0
+            for table in self._tables.values():
+                table.lost()
             return
         self._connected_until_us = now_us + LEASE_US
         for table in self._tables.values():

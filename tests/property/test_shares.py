@@ -95,6 +95,12 @@ class Fleet(RuleBasedStateMachine):
         self.tables[holder % len(self.tables)].asks(self.now_us)
 
     @rule()
+    def everybody_believes_it_gone(self) -> None:
+        """An answer was late; the next one tells that the ledger is there."""
+        for table in self.tables:
+            table.lost()
+
+    @rule()
     def ledger_goes(self) -> None:
         """Nobody answers from now on."""
         self.away = True

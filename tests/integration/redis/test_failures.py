@@ -259,9 +259,11 @@ class Siege:
     async def _worker(self, number: int, table: ShareTable) -> None:
         while not self.over.is_set():
             asks = [HolderAsk(f"w{number}", "c", QUOTA, one) for one in table.asks(self.now_us)]
-            with contextlib.suppress(StateError):
+            try:
                 for grant in await self.ledger.exchange(asks, holders=6):
                     table.granted(grant, self.now_us)
+            except StateError:
+                table.lost()
             await asyncio.sleep(0.1)
 
     async def _client(self) -> None:
@@ -306,4 +308,5 @@ async def test_a_budget_holds_in_every_trouble(redis_factory: RedisFactory, trou
                 await siege.run(trouble, draw)
                 seen = (trouble, siege.passed, siege.elapsed_s)
                 assert siege.passed <= 200 + 100 * siege.elapsed_s + 100, seen
-                assert siege.passed >= 0.4 * 100 * siege.elapsed_s, seen
+                # Twice in so short a time the ledger began anew, without knowing what was used.
+                assert siege.passed >= 0.2 * 100 * siege.elapsed_s, seen

@@ -163,6 +163,15 @@ def test_without_the_ledger_each_keeps_to_its_part() -> None:
     assert table.asks(gone + 20 * S)[0].ahead_us == 2 * S
 
 
+def test_who_hears_that_the_ledger_is_gone_need_not_wait() -> None:
+    """The rest of the lease would be a time without anything."""
+    table = connected()
+    assert drained(table, S) == 10
+    table.lost()
+    allowed = sum(table.admit(KEY, S + tick * 1_000).allowed for tick in range(1_000))
+    assert 18 <= allowed <= 20
+
+
 def test_without_the_ledger_a_new_key_has_its_credit() -> None:
     """Nobody can say whether its burst was used elsewhere."""
     table = ShareTable(QUOTA, holders=5)
