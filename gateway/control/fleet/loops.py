@@ -83,8 +83,8 @@ async def listen(together: Together) -> None:
         word, _, number = message.partition(" ")
         if not message:
             together.fleet.due.set()
-        elif word == _STATE and number != str(together.stored_version):
-            together.fleet.behind.set()
+        elif word == _STATE and number.isdigit() and int(number) > together.stored_version:
+            together.heard_of(int(number))
 
     await together.fleet.board.listen(heard)
 

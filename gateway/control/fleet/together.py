@@ -66,6 +66,8 @@ class Together:
         self._followers = followers
         self._workers = workers
         self._clock = clock
+        self._seen: int | None = None
+        self._was_older = False
         self._agreement = Agreement(fleet.store, journal, turns, fleet.copy)
         senses.snapshots.own_name(fleet.identity.name)
 
@@ -99,6 +101,15 @@ class Together:
             await self._read(reading)
             await self._if_alarmed()
 
+    def heard_of(self, version: int) -> None:
+        """Take note of a stored state's version; what is not ours is looked at."""
+        ours, self._seen = self._journal.version, version
+        # A reading that was on its way while we stored is older, once.
+        older = version < ours
+        if version > ours or (older and self._was_older) or not self._journal.writable:
+            self.fleet.behind.set()
+        self._was_older = older
+
     async def _post(self) -> BoardReading:
         snapshots, workers = self._senses.snapshots, self._workers.view()
         body = self.fleet.body(
@@ -126,8 +137,7 @@ class Together:
                     breakers=member.body.breakers,
                 )
         await self._tell_of(changes)
-        if reading.version != self._journal.version or not self._journal.writable:
-            self.fleet.behind.set()
+        self.heard_of(reading.version)
 
     def _hear(self, heard: Heard) -> None:
         now_us = self._clock.now_us()
@@ -167,7 +177,8 @@ class Together:
     async def agree(self) -> None:
         """Take up the newest stored state; StateError: not now, this replica goes on as it is."""
         async with self._order:
-            await self.agree_now()
+            if self._seen != self._journal.version or not self._journal.writable:
+                await self.agree_now()
 
     async def agree_now(self) -> None:
         """Take up the newest state, and store what waits; the order is held."""
