@@ -41,6 +41,10 @@ MOST_ENDED: Final = 500
 class NotFoundError(LookupError):
     """The thing named in the address does not exist; the message says what does."""
 
+    def __init__(self, message: str, *, todo: str) -> None:
+        super().__init__(message)
+        self.todo = todo
+
 
 class Operations:
     """The use cases of the admin port."""
@@ -88,7 +92,10 @@ class Operations:
         known = {one.id: one for one in self._control.view().state.decisions}
         if decision not in known:
             listed = ", ".join(str(number) for number in known) or "none"
-            raise NotFoundError(f"There is no decision {decision} (waiting now: {listed}).")
+            raise NotFoundError(
+                f"There is no decision {decision} (waiting now: {listed}).",
+                todo="See `syncgate status` for those that wait.",
+            )
         command = Command(CommandKind.HOLD, decision=decision)
         return await self._perform(command, by=by, reason=reason)
 
@@ -195,7 +202,9 @@ class Operations:
         now = self._desk.view()
         if number >= now.book.next_number and now.deciding:
             listed = ", ".join(str(one.number) for one in now.book.open) or "none"
-            raise NotFoundError(f"There is no alert {number} (open now: {listed}).")
+            raise NotFoundError(
+                f"There is no alert {number} (open now: {listed}).", todo="See `syncgate alerts`."
+            )
         incident = await self._desk.acknowledge(number, by=_actor(by), reason=reason)
         return alerted.one_alert(incident, self._desk.view())
 
@@ -211,7 +220,9 @@ class Operations:
         """End a silence now."""
         if silence not in {one.id for one in self._desk.view().book.silences}:
             known = ", ".join(str(one.id) for one in self._desk.view().book.silences) or "none"
-            raise NotFoundError(f"There is no silence {silence} (now: {known}).")
+            raise NotFoundError(
+                f"There is no silence {silence} (now: {known}).", todo="See `syncgate silence`."
+            )
         return alerted.one_silence(await self._desk.lift(silence, by=_actor(by), reason=reason))
 
     async def messages(self, asked: alerted.MessagesAsked) -> alerted.MessageList:

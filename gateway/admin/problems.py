@@ -168,7 +168,7 @@ def from_domain(_: Request, error: Exception) -> Response:
 
 def from_missing(_: Request, error: Exception) -> Response:
     """Answer that the thing named in the address is not there."""
-    return problem(404, "not-found", str(error))
+    return problem(404, "not-found", str(error), fix=getattr(error, "todo", None))
 
 
 def from_crash(request: Request, error: Exception) -> Response:

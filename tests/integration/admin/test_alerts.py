@@ -120,6 +120,7 @@ def test_a_rollback_is_an_alert_taken_once_and_over_when_led_out(own: GatewayPro
     missing = own.admin("/alerts/999/ack", {"reason": "x"})
     assert missing.status == 404
     assert str(number) in missing.json["detail"]
+    assert "syncgate alerts" in missing.json["fix"]
     actions = [row["action"] for row in own.admin("/audit").json["items"]]
     assert "alert.acknowledge" in actions
     own.order("resume")
