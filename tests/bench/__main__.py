@@ -184,7 +184,7 @@ def main() -> int:
     """Run the comparison; 0 also when a target is missed, because a bench measures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="one short round, a first look")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=0.6)
     parser.add_argument("--only", default="W1,W2,W3,W4")
     options = parser.parse_args()
