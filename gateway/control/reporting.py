@@ -24,7 +24,7 @@ from gateway.core.rollup import HOUR_US
 from gateway.errors import SyncgateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from gateway.core.analysis.sentences import Figure
     from gateway.core.period import Period
@@ -139,7 +139,7 @@ class Reporting:
     def _tell(self, span: Period, figures: dict[str, Figure]) -> alerts.Tell:
         named = self._span(span)
         title, title_ja = (f"{text} {named}" for text in _TITLES[span.kind])
-        known = figures.pop("known")
+        known, known_before = figures.pop("known"), figures.pop("known_before")
         return alerts.Tell(
             id=f"report-{span.kind.value}-{span.to_hour}",
             incident=None,
@@ -151,7 +151,8 @@ class Reporting:
             message="report",
             title=Sentence(title, title_ja),
             why=Sentence(
-                f"The figures know {known} of the time.", f"記録があるのは期間の {known} です。"
+                f"The figures know {known} of the time, of the period before {known_before}.",
+                f"記録があるのは期間の {known}、前の期間は {known_before} です。",
             ),
             at_us=self._clock.now_us(),
             figures=(*figures.items(), ("period", named)),
@@ -177,7 +178,11 @@ def summary(
     """Say the most important figures of a period in few words, with those of the one before."""
     this = rollup.merged(now, hour=span.from_hour, hours=span.kind.hours)
     last = rollup.merged(before, hour=span.before.from_hour, hours=span.kind.hours)
-    figures: dict[str, Figure] = {"known": _known(this), "alerts": f"{raised:,}"}
+    figures: dict[str, Figure] = {
+        "known": _known(this),
+        "known_before": _known(last),
+        "alerts": f"{raised:,}",
+    }
     for name, show in _LINES:
         if shown := show(this):
             was = show(last)
@@ -263,8 +268,3 @@ _LINES: Final[tuple[tuple[str, Callable[[Bucket], str | None]], ...]] = (
     ("user_reports", _happened("user_reports")),
     ("stood", _stood),
 )
-
-
-def lines() -> Iterator[str]:
-    """Name the figures of a summary, for whoever writes templates."""
-    yield from (name for name, _ in _LINES)

@@ -14,6 +14,7 @@ REPORT_WORDS: Final[dict[str, tuple[str, str]]] = {
     "made": ("made", "作成"),
     "before": ("before", "前の期間"),
     "below": ("beneath: the period before", "下段は前の期間"),
+    "known_part": ("of which is known", "記録があるのは"),
     "nothing_before": (
         "nothing is known of the period before",
         "前の期間の記録はありません",

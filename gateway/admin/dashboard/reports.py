@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _TINY: Final = 0.0005
 _HUGE: Final = 100.0
+_NEARLY_ALL: Final = 0.995
 
 
 def _seconds(value: float | None) -> str:
@@ -153,7 +154,11 @@ def _compared(one: Compared, show: Callable[[float | None], str]) -> str:
 
 def _beside(report: Report, say: ReportWords) -> str:
     """Say what stands beneath the figures."""
-    return say("below" if report.known.ratio_before else "nothing_before")
+    ratio = report.known.ratio_before
+    if not ratio:
+        return say("nothing_before")
+    part = "" if ratio >= _NEARLY_ALL else f" ({say('known_part')} {ratio:.0%})"
+    return say("below") + part
 
 
 def _section(title: str, note: str, inner: str) -> str:
@@ -277,7 +282,7 @@ def _decisions(report: Report, say: ReportWords) -> str:
     rows = [
         _row(
             (f"{_local(report, one.at):%m-%d %H:%M}", "dim"),
-            (_e(one.verdict), ""),
+            (_e(say(one.verdict)), ""),
             (_e(one.sentence), "r"),
         )
         for one in decisions.items
@@ -305,7 +310,8 @@ def _differences(report: Report, say: ReportWords) -> str:
         )
         for one in found.items
     ]
-    inner = _table((), rows) if rows else f'<p class="dim">{_e(say("none"))}</p>'
+    nothing = f'<p class="dim">{_e(say("none"))}</p>' if found.listings else ""
+    inner = _table((), rows) if rows else nothing
     more = f'<p class="dim">+{found.more} {_e(say("more"))}</p>' if found.more else ""
     return _section(say("differences"), _e(note), inner + more)
 
