@@ -12,6 +12,7 @@ thirty milliseconds after the last answer); the figure is the median of the roun
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import subprocess
@@ -131,7 +132,8 @@ def main(old: int, folder: Path, *, rounds: int) -> list[str]:
         well = all_cases[0]
         sys.stdout.write(
             f"A mirror in trouble, medians of {rounds} rounds of {SECONDS} s (p99 may move by "
-            f"{ALLOWED_US / 1000:g} ms, memory grow by {ALLOWED_KIB // 1024} MiB)\n\n"
+            f"{ALLOWED_US / 1000:g} ms, memory grow by {ALLOWED_KIB // 1024} MiB); "
+            f"load of the machine: {os.getloadavg()[0]:.1f}\n\n"
             "mirror        p50 us   p99 us   p99 moved   MiB before   after   lost, by reason\n"
         )
         for case in all_cases:
