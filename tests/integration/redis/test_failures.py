@@ -23,7 +23,7 @@ from gateway.ports import EventDraft, StoredState, Transition
 from gateway.ports.fleet import HolderAsk
 from tests.contract.fleet.contract import QUOTA
 from tests.contract.state_store.contract import step
-from tests.support.redis_servers import LOOPBACK
+from tests.support.redis_servers import KINDS, LOOPBACK
 from tests.support.scale import scale
 from tests.support.slow_proxy import slow_proxy
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.support.redis_servers import RedisFactory, RedisServer
     from tests.support.slow_proxy import SlowProxy
 
-TIMES = scale(full=100, quick=3)
+TIMES = scale(full=100, quick=2)
 
 
 @asynccontextmanager
@@ -71,7 +71,7 @@ async def _until_stored(store: RedisStore, transition: Transition) -> int:
                 await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("kind", ["valkey", "redis"])
+@pytest.mark.parametrize("kind", KINDS[: scale(full=2, quick=1)])
 async def test_standing_still(redis_factory: RedisFactory, kind: str) -> None:
     """Every call gives up in time, nothing waits in the loop; what was given up is not stored."""
     server = redis_factory(kind)
@@ -109,7 +109,7 @@ async def test_a_commit_given_up_is_not_stored_late(redis_factory: RedisFactory)
     server = redis_factory("valkey")
     async with connected(server.port) as connections, connected(server.port, 5_000) as patient:
         store = RedisStore(connections)
-        for number in range(scale(full=20, quick=2)):
+        for number in range(scale(full=20, quick=1)):
             stored = await RedisStore(patient).load()
             version = stored.version if stored else 0
             await store.commit(Transition(0, events=(EventDraft(1, "before", ""),)))

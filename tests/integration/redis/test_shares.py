@@ -131,7 +131,7 @@ async def test_a_client_has_one_budget_everywhere(redis_factory: RedisFactory) -
     server = redis_factory("valkey")
     limits = {"rate_limit_per_second": 50.0, "rate_limit_burst": 50}
     async with RecordingUpstream(OK) as old, Replicas(server.url, old.url, **limits) as fleet_:
-        seconds = scale(full=30, quick=3)
+        seconds = scale(full=30, quick=2)
         seen = await _offer(fleet_.planes, seconds=seconds, callers=16)
         assert seen.other == 0
         assert seen.limited > 0
@@ -165,10 +165,10 @@ async def test_one_probe_of_the_whole_fleet_at_a_time(redis_factory: RedisFactor
         await _offer(fleet_.planes, seconds=0.5, callers=16)
         opened = len(old.requests)
         assert opened >= 8
-        await _offer(fleet_.planes, seconds=3.2, callers=16)
+        await _offer(fleet_.planes, seconds=2.4, callers=16)
         probes = len(old.requests) - opened
         # A GET that got no answer is tried once more by the same worker.
-        assert 2 <= probes <= 2 * 4
+        assert 1 <= probes <= 2 * 3
         sick = False
         async with asyncio.timeout(20):
             while (await _offer(fleet_.planes, seconds=0.5, callers=16)).other:
