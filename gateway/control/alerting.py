@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from gateway.ports.alerts import AlertSettings, AlertStore, Delivery
 
 LOOK_S: Final = 1.0
+FOLLOW_US: Final = 5_000_000
+"""How often one that does not decide reads what was decided: a fleet has many readers."""
 PATIENCE_S: Final = 2.0
 """A store that takes longer is treated as one that is gone; its answer is taken up when it comes.
 """
@@ -107,6 +109,7 @@ class Alerting:
         self._late: asyncio.Task[int] | None = None
         self._carried = self._book, 0, 0
         """What the commit under way holds: the book, and so many deliveries and ends."""
+        self._followed_us = 0
         self._said: dict[str, alerts.Said] = {}
         self._states: deque[rollout.State] = deque(maxlen=_MOST_STATES)
 
@@ -152,7 +155,10 @@ class Alerting:
         async with self._order:
             if not self._lease.held:
                 self._tell_what_only_we_know()
-                await self._loaded()  # people may look and answer here, too
+                now_us = self._clock.now_us()
+                if self._version is None or not 0 <= now_us - self._followed_us < FOLLOW_US:
+                    self._followed_us = now_us
+                    await self._loaded()  # people may look and answer here, too
                 return
             if self._version is None and not await self._loaded():
                 return
