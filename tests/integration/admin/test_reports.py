@@ -16,6 +16,7 @@ from gateway.core import histogram
 from gateway.core.rollup import Bucket, Counted, Level, Standing
 from tests.integration.admin.test_command import run
 from tests.support.gateway_process import TOKEN, GatewayProcess, until
+from tests.support.inbox import Inbox, Postbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,32 +215,56 @@ def _summaries(gateway: GatewayProcess) -> list[dict[str, Any]]:
     return [one for one in found if one["message"] == "report"]
 
 
-def test_a_summary_that_was_due_meanwhile_is_told_once(
+async def test_a_summary_that_was_due_meanwhile_is_told_once(
     tmp_path: Path, services: tuple[Any, Any]
 ) -> None:
-    """Late with its date, in each language; not again after kill -9; never of an unknown time."""
-    shutil.copytree(CONFIG, tmp_path / "config")
-    alerts = tmp_path / "config" / "alerts.toml"
+    """Late with its date, by Slack and mail in both languages; not again after kill -9."""
+    with Inbox() as slack:
+        async with Postbox() as mail:
+            environment = _told_at_midnight(tmp_path, slack, mail)
+            await asyncio.to_thread(_tell_and_kill, tmp_path / "state", services, environment)
+    day = time.strftime("%Y-%m-%d", time.gmtime((now_hour() // 24 - 1) * 86_400))
+    subjects = sorted(str(one["subject"]) for one in mail.mails)
+    assert [subject.endswith(day) for subject in subjects] == [True, True]
+    assert "日次レポート" in subjects[1]
+    texts = [one.get_body(("plain",)).get_content() for one in mail.mails]  # type: ignore[union-attr]
+    assert sorted("成功率: old 100.00 %" in text for text in texts) == [False, True]
+    assert len(slack.letters) == 2
+    posted = " ".join(one.body.decode() for one in slack.letters)
+    assert f"syncgate report daily --at {day}" in posted
+
+
+def _told_at_midnight(folder: Path, slack: Inbox, mail: Postbox) -> dict[str, str]:
+    """Configure that the day before is due whatever the time is."""
+    shutil.copytree(CONFIG, folder / "config")
+    alerts = folder / "config" / "alerts.toml"
     text = alerts.read_text()
-    assert 'channels = ["slack-low", "email-team", "log"]' in text
-    text = text.replace('channels = ["slack-low", "email-team", "log"]', 'channels = ["log"]')
-    text = text.replace('daily = { at = "09:00" }', 'daily = { at = "00:00" }')
-    text = text.replace('weekly = { day = "mon", at = "09:00" }', "")
-    text = text.replace("utc_offset_minutes = 540 ", "utc_offset_minutes = 0 ")
+    for shipped, ours in (
+        ('daily = { at = "09:00" }', 'daily = { at = "00:00" }'),
+        ('weekly = { day = "mon", at = "09:00" }', ""),
+        ("utc_offset_minutes = 540 ", "utc_offset_minutes = 0 "),
+    ):
+        assert shipped in text
+        text = text.replace(shipped, ours)
     alerts.write_text(text)
+    return {
+        "GATEWAY_POLICY": str(folder / "config" / "rollout.toml"),
+        "ALERT_SLACK_LOW_URL": slack.url,
+        "ALERT_SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
+        "ALERT_EMAIL_FROM": "gate@example.com",
+        "ALERT_EMAIL_TO": "lead@example.com",
+        "ALERT_ALLOWED_HOSTS": "127.0.0.1",
+        "ALERT_ALLOW_PRIVATE": "true",
+    }
+
+
+def _tell_and_kill(state: Path, services: tuple[Any, Any], environment: dict[str, str]) -> None:
     day = now_hour() // 24
-    filled(tmp_path / "state", {day * 24 - 5: 70, day * 24 - 30: 50})
-    environment = {"GATEWAY_POLICY": str(tmp_path / "config" / "rollout.toml")}
-    gateway = GatewayProcess(
-        tmp_path / "state", services[0].url, services[1].url, environment
-    ).start()
-    told = until(lambda: _summaries(gateway))
-    until(lambda: all(one["state"] == "delivered" for one in _summaries(gateway)))
-    yesterday = time.strftime("%Y-%m-%d", time.gmtime((day - 1) * 86_400))
-    assert [one["title"] for one in told] == [f"Daily report {yesterday}"]
+    filled(state, {day * 24 - 5: 70, day * 24 - 30: 50})
+    gateway = GatewayProcess(state, services[0].url, services[1].url, environment).start()
+    until(lambda: [one["state"] for one in _summaries(gateway)] == ["delivered"] * 5)
     gateway.kill()
     gateway.start()
     until(lambda: gateway.admin("/reports/daily").json["total"]["requests"]["now"] is not None)
-    assert len(_summaries(gateway)) == 1
+    assert len(_summaries(gateway)) == 5
     assert gateway.stop() == 0
-    assert "old 70" in gateway.log.read_text()
