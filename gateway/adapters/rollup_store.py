@@ -73,13 +73,15 @@ class SqliteRollups:
 
         Another version of the program may have written it: its hours are a gap then.
         """
-        rows = await self._run(
-            lambda connection: connection.execute(
-                "select document from buckets where hour >= ? and hour < ? order by hour",
-                (from_hour, to_hour),
-            ).fetchall()
+        return await self._run(
+            lambda connection: _read(connection, "hour >= ? and hour < ?", (from_hour, to_hour))
         )
-        return [bucket for (document,) in rows if (bucket := _bucket(document)) is not None]
+
+    async def hours(self, before_hour: int) -> list[Bucket]:
+        """Read what is not part of a day yet."""
+        return await self._run(
+            lambda connection: _read(connection, "hour < ? and hours = 1", (before_hour,))
+        )
 
     async def fold(self, day: Bucket) -> None:
         """Keep one row in place of many."""
@@ -124,6 +126,15 @@ class SqliteRollups:
         """Finish what is under way, then let go of the file."""
         await self._run(sqlite3.Connection.close)
         self._thread.shutdown()
+
+
+def _read(connection: sqlite3.Connection, condition: str, values: tuple[int, ...]) -> list[Bucket]:
+    """Read and understand them here, on the store's thread: a week is some megabytes."""
+    rows = connection.execute(
+        f"select document from buckets where {condition} order by hour",  # noqa: S608 - ours
+        values,
+    )
+    return [bucket for (document,) in rows if (bucket := _bucket(document)) is not None]
 
 
 def _bucket(document: bytes) -> Bucket | None:

@@ -115,7 +115,8 @@ class Reporting:
                 continue
             before = [one for one in buckets if one.hour < span.from_hour]
             raised = await self._raised(span)
-            tell = self._tell(span, summary(span, now, before, raised))
+            figures = await asyncio.to_thread(summary, span, now, before, raised)
+            tell = self._tell(span, figures)
             await self._teller.change(
                 lambda book, _, tell=tell: (  # type: ignore[misc] # it is called at once
                     alerts.Outcome(replace(book, news=book.news + 1), (tell,)),

@@ -188,10 +188,11 @@ class RollUps:
         offset_min = self.timetable.offset_min
         newest = local_day(now_hour - HOURS_KEPT, offset_min)
         end = calendar(Kind.DAILY, newest, offset_min).from_hour
-        hours = [bucket for bucket in await self._store.between(0, end) if bucket.hours == 1]
+        hours = await self._store.hours(end)
         for day, of in groupby(hours, key=lambda one: local_day(one.hour, offset_min)):
             begin = calendar(Kind.DAILY, day, offset_min).from_hour
-            await self._store.fold(rollup.merged(list(of), hour=begin, hours=DAY_H))
+            made = await asyncio.to_thread(rollup.merged, list(of), hour=begin, hours=DAY_H)
+            await self._store.fold(made)
         await self._store.forget(now_hour - DAYS_KEPT * DAY_H)
 
     async def close(self) -> None:

@@ -25,6 +25,10 @@ class RollupStore(Protocol):
         """Read buckets that begin in these hours (`to_hour` exclusive), oldest first."""
         ...
 
+    async def hours(self, before_hour: int) -> list[Bucket]:
+        """Read buckets of one hour that begin before, oldest first."""
+        ...
+
     async def fold(self, day: Bucket) -> None:
         """Keep one bucket in place of all that begin within its hours."""
         ...
