@@ -171,18 +171,17 @@ class RatioMeasurement(Reported):
 
 
 class AmountMeasurement(Reported):
-    """An amount: milliseconds, seconds, listings or mismatches."""
+    """A time in milliseconds or seconds, or one in multiples of old's."""
 
-    metric: Literal[
-        "latency_p95_ms",
-        "sync_seconds_per_1000",
-        "sync_time_to_old",
-        "listings_synced",
-        "integrity_mismatches",
-        "data_loss",
-        "user_reports",
-    ]
+    metric: Literal["latency_p95_ms", "sync_seconds_per_1000", "sync_time_to_old"]
     value: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+
+
+class CountMeasurement(Reported):
+    """So many listings, mismatches or reports: there is no half one."""
+
+    metric: Literal["listings_synced", "integrity_mismatches", "data_loss", "user_reports"]
+    value: Annotated[int, Field(ge=0, le=10**12), WholeNumber]
 
 
 class FlagMeasurement(Reported):
@@ -199,7 +198,7 @@ class FlagMeasurement(Reported):
         return value
 
 
-Measured = RatioMeasurement | AmountMeasurement | FlagMeasurement
+Measured = RatioMeasurement | AmountMeasurement | CountMeasurement | FlagMeasurement
 MeasurementIn = Annotated[Measured, Field(discriminator="metric")]
 """A figure that only somebody outside can know."""
 
