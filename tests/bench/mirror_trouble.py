@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ALLOWED_US = 1_000
+UNSURE_US = 5 * ALLOWED_US
+"""Where p99 varies by more from round to round with nothing wrong, it says nothing."""
 ALLOWED_KIB = 8 * 1024
 WELL_MS = 5
 SECONDS = 3
@@ -130,6 +132,8 @@ def main(old: int, folder: Path, *, rounds: int) -> list[str]:
             for case in all_cases[shift:] + all_cases[:shift]:
                 case.load(folder)
         well = all_cases[0]
+        lowest, highest = min(well.p99_us), max(well.p99_us)
+        unsure = highest - lowest > UNSURE_US
         sys.stdout.write(
             f"A mirror in trouble, medians of {rounds} rounds of {SECONDS} s (p99 may move by "
             f"{ALLOWED_US / 1000:g} ms, memory grow by {ALLOWED_KIB // 1024} MiB); "
@@ -145,11 +149,18 @@ def main(old: int, folder: Path, *, rounds: int) -> list[str]:
                 f"{case.name:10} {median(case.p50_us):9.0f} {median(case.p99_us):8.0f} "
                 f"{moved:+9.0f} us {sizes}   {lost}\n"
             )
-            missed += [f"mirror {case.name}: p99 {moved:+.0f} us"] if moved >= ALLOWED_US else []
+            told = moved >= ALLOWED_US and not unsure
+            missed += [f"mirror {case.name}: p99 {moved:+.0f} us"] if told else []
             grown = after_kib - case.before_kib
             missed += [f"mirror {case.name}: {grown:+d} KiB"] if grown > ALLOWED_KIB else []
             missed += [f"mirror {case.name}: {each}" for each in sorted(set(case.errors))]
-    sys.stdout.write("missed: " + "; ".join(missed) + "\n" if missed else "all met\n")
+    if unsure:
+        sys.stdout.write(
+            "The machine is too busy to tell about p99: with a mirror that is well it ranges from "
+            f"{lowest:.0f} to {highest:.0f} us.\n"
+        )
+    met = "memory and answers as they should be\n" if unsure else "all met\n"
+    sys.stdout.write("missed: " + "; ".join(missed) + "\n" if missed else met)
     return missed
 
 
