@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from rich.text import Text
 
-from gateway.cli import channels
+from gateway.cli import channels, sources
 from gateway.cli.client import Gateway, Target, UnreachableError, here, places_of
 from gateway.cli.serve import read
 from gateway.cli.session import Exit
@@ -93,6 +93,9 @@ def _checks(session: Session, *, yes: bool, dry_run: bool) -> Iterator[Check]:
         yield _service("new", settings.new_url)
         yield _database(settings)
         yield _redis(settings)
+        if policy is not None:
+            for outcome in sources.outcomes(settings):
+                yield Check(*outcome)
     yield admin
     if settings is not None:
         for outcome in channels.outcomes(session, settings, yes=yes, dry_run=dry_run):

@@ -27,6 +27,7 @@ from gateway.core.analysis import Metric
 from gateway.core.model import Variant
 from gateway.errors import InvalidRequestError, UnreachableError
 from tests.integration.admin.conftest import free_port
+from tests.integration.admin.test_command import run
 from tests.support.gateway_process import GatewayProcess, until
 from tests.support.upstream import Upstream
 
@@ -291,6 +292,12 @@ def test_a_real_prometheus_feeds_a_gateways_gate_and_its_death_is_unknown(
         [unread] = [e for e in gateway.rollout["events"] if e["kind"] == "source.unreadable"]
         assert "cpu_ratio of new" in unread["text"]
         assert "0 samples" in unread["text"]
+        doctor = run(gateway, "doctor", "--json", "--dry-run", **settings)
+        asked = [one for one in json.loads(doctor.stdout)["checks"] if one["name"] == "source"]
+        assert [(one["status"], one["detail"]) for one in asked] == [
+            ("pass", "database_load_ratio of the whole is 0.25"),
+            ("fail", "cpu_ratio of new: the query gives 0 samples, not one"),
+        ]
         process.kill()
         process.wait()
         until(lambda: gateway.event_kinds().count("source.unreadable") == 2)
