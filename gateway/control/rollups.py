@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from gateway.ports.reports import RollupStore
 
 LOOK_S: Final = 10.0
+WAITING_S: Final = 1.0
+"""Between looks at whether the lease is ours now."""
 STORE_EVERY_US: Final = 60 * SECOND_US
 HOURS_KEPT: Final = 35 * DAY_H
 DAYS_KEPT: Final = 731
@@ -101,7 +103,7 @@ class RollUps:
         """Look every ten seconds, and store once a minute."""
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(LOOK_S if self._lease.held else WAITING_S)
 
     async def look(self) -> None:
         """Add what is new; what cannot be stored now waits in memory."""
@@ -117,6 +119,8 @@ class RollUps:
 
     async def _look(self) -> None:
         if not self._lease.held:
+            if self._until is not None:  # what was counted until the lease went is still ours
+                await self._add_seconds()
             await self._save()
             self._until, self._noticed = None, Noticed()
             return
