@@ -40,6 +40,7 @@ LEASE_PARTS: Final = 3
 """A lease is renewed so many times before it would end."""
 READINESS_PAUSE_S: Final = 0.5
 """Between readiness off and the end of accepting: time for a load balancer to look away."""
+_CANCEL_AGAIN_S: Final = 1.0
 _SIGNAL_ACTOR: Final = Actor("signal")
 
 _log = structlog.get_logger("gateway")
@@ -165,6 +166,15 @@ async def _reload_on_request(gateway: Gateway, reload: asyncio.Event) -> None:
             _log.error("reload_refused", reason=str(error))
 
 
+async def _end(running: list[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: a call that times out just then may swallow a cancellation."""
+    pending = set(running)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+
+
 async def _take_down(
     gateway: Gateway, running: list[asyncio.Task[None]], admin: asyncio.Task[None]
 ) -> None:
@@ -176,9 +186,7 @@ async def _take_down(
     await asyncio.sleep(READINESS_PAUSE_S)
     await gateway.workers.drain()
     await gateway.actions.finish(within_s=1.0)
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    await _end(running)
     await leave(gateway.beginning, gateway.controller)
     gateway.controller.end()
     await gateway.comparing.close()
