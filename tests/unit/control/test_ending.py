@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-
-import pytest
+from typing import TYPE_CHECKING
 
 from gateway.bootstrap import running
+
+if TYPE_CHECKING:
+    import pytest
 
 
 async def test_a_swallowed_cancellation_does_not_keep_the_gateway(
