@@ -259,7 +259,7 @@ class Settings(BaseSettings):
         1024, alias="GATEWAY_CONNECTIONS_PER_ADDRESS", ge=0, le=1_000_000
     )
 
-    upstream_connections: int = Field(512, alias="GATEWAY_UPSTREAM_CONNECTIONS", ge=1, le=10_000)
+    upstream_connections: int = Field(1_024, alias="GATEWAY_UPSTREAM_CONNECTIONS", ge=1, le=10_000)
     breaker_threshold: int = Field(5, alias="GATEWAY_BREAKER_THRESHOLD", ge=1, le=10_000)
     breaker_timeout_ms: Milliseconds = Field(60_000, alias="GATEWAY_BREAKER_TIMEOUT")
 

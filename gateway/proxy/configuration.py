@@ -42,7 +42,7 @@ class DataPlaneSettings:
     connections: int = 16_384
     connections_per_address: int = 1_024
     in_flight: int = 2_048
-    upstream_connections: int = 512
+    upstream_connections: int = 1_024
 
     breaker_threshold: int = 5
     breaker_timeout_ms: int = 60_000

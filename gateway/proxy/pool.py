@@ -3,8 +3,8 @@ The connections to one upstream: last in, first out, so that the warmest is used
 
 A call that finds no free connection waits its turn while a new one is opened, up to the limit; it
 waits no longer than a connection may take to open. When all connections are taken and the queue has
-not been empty for a second, waiting helps nobody: more comes in than goes out, and everyone would
-only be served late. Then calls wait a tenth of a second, and the rest is told so at once.
+not been empty for half that time, waiting helps nobody: more comes in than goes out, and everyone
+would only be served late. Then calls wait a tenth of a second, and the rest is told so at once.
 
 Connections rest for less time than any upstream keeps them, so a request does not ride one that is
 being closed at the other end. The first request of a client has no answer before it that would make
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from gateway.proxy.upstream import Call
 
 _HTTP_PORT: Final = 80
-_STANDING_US: Final = 1_000_000
 _SHORT_PATIENCE_US: Final = 100_000
 
 
@@ -162,7 +161,8 @@ class Pool:
         """Tell whether the queue only makes everyone late, or did a moment ago; see the module."""
         if len(self.all) < self.connections:
             return False  # those are still being opened, which has its own deadline
-        return now_us - self.waiting_since_us >= _STANDING_US or now_us - self.cut_us < _STANDING_US
+        standing_us = self.connect_timeout_us // 2
+        return now_us - self.waiting_since_us >= standing_us or now_us - self.cut_us < standing_us
 
     def close(self) -> None:
         """Close every connection that is at rest, and the others when they are done."""
