@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 SEED := $(shell date +%s)
+# Most tests wait for real servers: two to a core keep it busy.
+TEST_PROCESSES ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 # uv brings a list of certificates of its own; trust what this machine trusts, as pip does.
 export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
@@ -60,7 +62,7 @@ test: .venv/.dev ## Every test, on real servers (under four minutes)
 	@$(BIN)/coverage run -m pytest -q tests/unit/core
 	@$(BIN)/coverage report --format=total >/dev/null || { $(BIN)/coverage report --skip-covered; exit 1; }
 	@echo "Everything else, on real servers"
-	@$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile --ignore tests/unit/core
+	@$(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES) --dist loadfile --ignore tests/unit/core
 
 .PHONY: soak
 soak: .venv/.dev ## The same tests at full count; prints its seed and result

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx2.Client]:
-    """One client: making one for each case would cost more than the cases."""
-    with httpx2.Client() as client:
+    """One client: making one for each case would cost more than the cases.
+
+    It keeps no connection: the real server ends some after its answer, without saying so.
+    """
+    with httpx2.Client(limits=httpx2.Limits(max_keepalive_connections=0)) as client:
         yield client

@@ -31,7 +31,7 @@ def test_a_shared_fault_moves_no_traffic_then_or_later(weight, ratio):
     """
     cases = list(product(LASTS_S, SKEWS_S, (False, ratio == 1.0), range(scale(full=10, quick=3))))
     for lasts_s, skew_s, down, seed in Random(weight).sample(
-        cases, scale(full=len(cases), quick=3)
+        cases, scale(full=len(cases), quick=2)
     ):
         fault = Fault(ratio, lasts_s, skew_s=skew_s, down=down)
         told = duel(PLAN, fault, weight_percent=weight, seed=seed)
