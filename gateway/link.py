@@ -10,7 +10,7 @@ closes ends the worker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -84,7 +84,8 @@ class Report:
 
     `second` is the Unix second; `cells` are cumulative metric values by full name with labels,
     ready to be summed and rendered; `breakers` the state per variant; `routing_version` what it
-    routes by.
+    routes by. `exemplars` give, per variant, a sampled request of that second: (trace id, duration
+    in microseconds, Unix microseconds).
     """
 
     worker: int
@@ -95,6 +96,7 @@ class Report:
     cells: dict[str, float]
     connections: int = 0
     in_flight: int = 0
+    exemplars: dict[str, tuple[str, int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,8 @@ def decode(line: bytes) -> Message:
                 )
                 for name, second in raw["variants"].items()
             }
+            exemplars = raw.get("exemplars", {})
+            raw["exemplars"] = {name: tuple(one) for name, one in exemplars.items()}
         elif kind is Outcomes:
             raw["runs"] = tuple(map(tuple, raw["runs"]))
         elif kind in {ShareAsks, ShareGrants}:

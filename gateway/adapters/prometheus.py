@@ -77,19 +77,38 @@ _HELP: Final = {
 }
 
 
-def render(cells: Mapping[str, float]) -> str:
-    """Render the text exposition format, families in order of their names."""
+def render(
+    cells: Mapping[str, float], exemplars: Mapping[str, tuple[str, int, int]] | None = None
+) -> str:
+    """
+    Render the text exposition format, families in order of their names.
+
+    With `exemplars`, by cell: (trace id, microseconds, Unix microseconds), it is OpenMetrics, the
+    format that can carry them; there a counter's family is named without its ending.
+    """
     families: dict[str, list[tuple[str, float]]] = {}
     for name, value in cells.items():
         families.setdefault(_family(name), []).append((name, value))
     lines: list[str] = []
     for family, samples in sorted(families.items()):
-        lines.append(f"# HELP {family} {_HELP.get(family, 'Not described.')}")
-        lines.append(f"# TYPE {family} {_kind(family)}")
+        named = family if exemplars is None else family.removesuffix("_total")
+        lines.append(f"# HELP {named} {_HELP.get(family, 'Not described.')}")
+        lines.append(f"# TYPE {named} {_kind(family)}")
         # A histogram's samples come in the order of their edges, which is not that of their names.
         ordered = samples if family in _HISTOGRAMS else sorted(samples)
-        lines.extend(f"{name} {_number(value)}" for name, value in ordered)
+        lines.extend(
+            f"{name} {_number(value)}{_exemplar(exemplars, name)}" for name, value in ordered
+        )
+    if exemplars is not None:
+        lines.append("# EOF")
     return "\n".join(lines) + "\n"
+
+
+def _exemplar(exemplars: Mapping[str, tuple[str, int, int]] | None, cell: str) -> str:
+    if not exemplars or cell not in exemplars:
+        return ""
+    trace_id, took_us, at_us = exemplars[cell]
+    return f' # {{trace_id="{trace_id}"}} {took_us / 1e6} {at_us / 1e6:.3f}'
 
 
 def _family(cell: str) -> str:

@@ -48,6 +48,7 @@ EXPORTED_DIFFERENCES: Final = 100_000
 PING_S: Final = 10
 
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 def create_app(
@@ -190,8 +191,11 @@ class AdminPort:
     async def metrics(self, request: Request) -> Response:
         """Give Prometheus its figures: to this machine freely, to others with a token."""
         await self._keeper.admit_scraper(request)
+        exemplars = "application/openmetrics-text" in request.headers.get("accept", "")
         return PlainTextResponse(
-            self._control.metrics_text(), media_type=_PROMETHEUS, headers=NO_STORE
+            self._control.metrics_text(exemplars=exemplars),
+            media_type=_OPENMETRICS if exemplars else _PROMETHEUS,
+            headers=NO_STORE,
         )
 
     async def healthz(self, _: Request) -> Response:

@@ -130,7 +130,9 @@ def _join(
         measurements=Measurements(),
         carry_out=actions.carry_out,
         notify=lambda notice: alerts.tell(notice),  # noqa: PLW0108 - made below
-        render=lambda cells: prometheus.render({**cells, **alerts.deliveries.cells()}),
+        render=lambda cells, exemplars: prometheus.render(
+            {**cells, **alerts.deliveries.cells()}, exemplars
+        ),
         read_policy=lambda: read_policy(settings.policy_path),
         fresh_salt=lambda: secrets.token_hex(_SALT_BYTES),
         proving=proving,

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from gateway.core.analysis import Inputs
     from gateway.ports import Actor, Clock, Command, Lease, ProbeResult, StateStore
 
+Exemplars = dict[str, tuple[str, int, int]]
+"""By cell: trace id, duration and instant in microseconds."""
+
 TICK_S: Final = 1.0
 
 _log = structlog.get_logger("controller")
@@ -72,7 +75,7 @@ class Controller:
         measurements: Measurements,
         carry_out: Callable[[rollout.Action, rollout.State], None],
         notify: Callable[[Notice], None],
-        render: Callable[[Mapping[str, float]], str],
+        render: Callable[[Mapping[str, float], Exemplars | None], str],
         read_policy: Callable[[], rollout.Plan],
         fresh_salt: Callable[[], str],
         proving: Proving,
@@ -266,9 +269,10 @@ class Controller:
         """Follow events from now on; a reader that falls behind misses the oldest."""
         return self._followers.follow()
 
-    def metrics_text(self) -> str:
-        """Render the Prometheus exposition of the whole gateway."""
-        return self._render({**self._snapshots.totals(), **gauges(self.view())})
+    def metrics_text(self, *, exemplars: bool = False) -> str:
+        """Render the figures of the whole gateway; with `exemplars` as OpenMetrics."""
+        examples = self._snapshots.exemplars() if exemplars else None
+        return self._render({**self._snapshots.totals(), **gauges(self.view())}, examples)
 
     def ready(self) -> tuple[bool, Sequence[str]]:
         """Whether traffic can be served, and if not, why."""

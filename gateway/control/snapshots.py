@@ -36,6 +36,8 @@ MAX_CELLS_PER_WORKER: Final = 5_000
 _DRIFT_S: Final = 2
 _COUNTER_ENDINGS: Final = ("_total", "_bucket", "_sum", "_count")
 _EDGES_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_EDGES: Final = (*map(str, _EDGES_S), "+Inf")
+_DURATION: Final = "syncgate_request_duration_seconds"
 
 
 class Snapshots:
@@ -101,6 +103,8 @@ class Snapshots:
         """File one worker's second; say which of ours that is, None if it is not believable."""
         second = self._steady_second(report.worker, report.second, now_us // SECOND_US)
         variants = {Variant(name): counts for name, counts in report.variants.items()}
+        for name, exemplar in report.exemplars.items():
+            self._durations[Variant(name)].exemplar = exemplar
         if not self._timeline.add(now_us, report.worker, second, variants):
             return None
         for variant, counts in variants.items():
@@ -202,13 +206,20 @@ class Snapshots:
             totals.update(durations.cells(variant))
         return totals
 
+    def exemplars(self) -> dict[str, tuple[str, int, int]]:
+        """Give sampled requests by the cell of the bucket that each was counted in."""
+        found = (each.example(variant) for variant, each in self._durations.items())
+        return dict(one for one in found if one is not None)
+
 
 class Durations:
     """One system's request durations since the start, in the few buckets a scraper keeps."""
 
-    __slots__ = ("_counts", "_sum_s")
+    __slots__ = ("_counts", "_sum_s", "exemplar")
 
     def __init__(self) -> None:
+        self.exemplar: tuple[str, int, int] | None = None
+        """The newest sampled request: trace id, duration and instant in microseconds."""
         self._counts = [0] * (len(_EDGES_S) + 1)
         self._sum_s = 0.0
 
@@ -221,15 +232,26 @@ class Durations:
 
     def cells(self, variant: Variant) -> dict[str, float]:
         """Give them as a Prometheus histogram, edges in rising order."""
-        name, system = "syncgate_request_duration_seconds", f'system="{variant.value}"'
+        system = f'system="{variant.value}"'
         cells: dict[str, float] = {}
         reached = 0
-        for edge, count in zip((*map(str, _EDGES_S), "+Inf"), self._counts, strict=True):
+        for bucket, count in enumerate(self._counts):
             reached += count
-            cells[f'{name}_bucket{{{system},le="{edge}"}}'] = reached
-        cells[f"{name}_sum{{{system}}}"] = self._sum_s
-        cells[f"{name}_count{{{system}}}"] = reached
+            cells[_bucket_cell(variant, bucket)] = reached
+        cells[f"{_DURATION}_sum{{{system}}}"] = self._sum_s
+        cells[f"{_DURATION}_count{{{system}}}"] = reached
         return cells
+
+    def example(self, variant: Variant) -> tuple[str, tuple[str, int, int]] | None:
+        """Give the newest sampled request with the cell of its bucket."""
+        if self.exemplar is None:
+            return None
+        took_s = histogram.upper_bound(histogram.bucket_of(self.exemplar[1])) / SECOND_US
+        return _bucket_cell(variant, bisect_left(_EDGES_S, took_s)), self.exemplar
+
+
+def _bucket_cell(variant: Variant, bucket: int) -> str:
+    return f'{_DURATION}_bucket{{system="{variant.value}",le="{_EDGES[bucket]}"}}'
 
 
 def _is_counter(cell: str) -> bool:

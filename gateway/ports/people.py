@@ -254,8 +254,8 @@ class Control(Protocol):
         """Follow events from now on; a reader that falls behind misses the oldest."""
         ...
 
-    def metrics_text(self) -> str:
-        """Render the Prometheus exposition of the whole gateway."""
+    def metrics_text(self, *, exemplars: bool = False) -> str:
+        """Render the figures of the whole gateway; with `exemplars` as OpenMetrics."""
         ...
 
     def ready(self) -> tuple[bool, Sequence[str]]:

@@ -162,6 +162,8 @@ class Reporter(asyncio.Protocol):
         if not self._flowing():
             return
         plane = self.plane
+        # Without a finished second there is no report that could carry them yet.
+        exemplars = plane.tracing.exemplars() if finished and plane.tracing else {}
         for second in sorted(finished):
             self.send(
                 Report(
@@ -173,6 +175,7 @@ class Reporter(asyncio.Protocol):
                     cells=plane.cells(),
                     connections=len(plane.connections),
                     in_flight=plane.in_flight,
+                    exemplars=exemplars,
                 )
             )
 

@@ -38,6 +38,7 @@ class Tracing:
         self.share = Weight(round(share * WEIGHT_ALL))
         self.new_id = new_id
         self.ring: deque[Span] = deque(maxlen=_RING)
+        self.newest: dict[str, Span] = {}
         self.kept = 0
         self.exported = 0
         self.failed = 0
@@ -62,6 +63,19 @@ class Tracing:
         """Keep a finished span until the next export."""
         self.kept += 1
         self.ring.append(span)
+        self.newest[span.system] = span
+
+    def exemplars(self) -> dict[str, tuple[str, int, int]]:
+        """Give the newest span per system since the last time, as a report carries it."""
+        newest, self.newest = self.newest, {}
+        return {
+            system: (
+                span.trace_id.decode(),
+                (span.end_ns - span.start_ns) // 1000,
+                span.end_ns // 1000,
+            )
+            for system, span in newest.items()
+        }
 
     def cells(self) -> dict[str, float]:
         """Count what became of the spans; those overwritten in the ring are dropped."""

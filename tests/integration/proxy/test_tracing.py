@@ -26,7 +26,7 @@ from tests.support.dataplane import (
     routing,
     unlimited,
 )
-from tests.support.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess, call
 from tests.support.shared import ROOT
 from tests.support.workers import Fleet, WorkerProcess, fleet
 
@@ -244,8 +244,21 @@ async def test_a_whole_gateway_traces_when_it_is_told_to(tmp_path: Path) -> None
             assert (await asyncio.to_thread(gateway.status)).status == 200
             (span,) = await told.until(1)
             assert attributes(span)["url.path"] == "/api/property-listings/sync/status"
+            assert await _until_told(gateway, span.trace_id.hex())
         finally:
             await asyncio.to_thread(gateway.stop)
+
+
+async def _until_told(gateway: GatewayProcess, trace_id: str) -> bool:
+    """Look for the trace among the exemplars of the exposition, for some seconds."""
+    for _ in range(50):
+        text = await asyncio.to_thread(
+            call, f"{gateway.admin_url}/metrics", Accept="application/openmetrics-text"
+        )
+        if f'# {{trace_id="{trace_id}"}}' in text.body.decode():
+            return True
+        await asyncio.sleep(0.1)
+    return False
 
 
 def test_without_the_extra_the_setting_is_an_error_that_names_it(

@@ -497,3 +497,30 @@ async def test_every_stored_decision_can_be_taken_again(room: Room) -> None:
     assert [one.fault for one in replayed] == [None] * len(rows)
     assert all(one.same for one in replayed)
     assert {"refused", "rolled_back", "running"} <= {row["verdict"] for row in rows}
+
+
+async def test_a_sampled_request_is_an_exemplar_of_its_bucket(room: Room) -> None:
+    """OpenMetrics' own parser finds the trace in the bucket the request was counted in."""
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+    second = room.clock.now_us() // 1_000_000 - 1
+    counts = VariantSecond(ok=1, latency=((bucket_of(7_000), 1),))
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    exemplars = {"new": (trace_id, 7_000, second * 1_000_000)}
+    cells = {'syncgate_requests_total{system="new",outcome="ok"}': 1.0}
+    report = Report(1, second, 1, {"new": counts}, {}, cells, exemplars=exemplars)
+    await room.controller.heard(report)
+    await room.controller.tick()
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(room.controller.metrics_text(exemplars=True))
+    }
+    assert families["syncgate_requests"].type == "counter"
+    (sampled,) = (
+        sample
+        for sample in families["syncgate_request_duration_seconds"].samples
+        if sample.exemplar is not None
+    )
+    assert (sampled.labels, sampled.exemplar.labels, sampled.exemplar.value) == (
+        {"system": "new", "le": "0.01"}, {"trace_id": trace_id}, 0.007,
+    )  # fmt: skip
