@@ -80,7 +80,7 @@ def test_who_has_it_and_how_long_it_took(language: Language) -> None:
 
 @BOTH
 def test_a_phase_that_moved_says_from_where_to_where(language: Language) -> None:
-    """R6.6's own four, with weights."""
+    """The four that announce the rollout's steps, with weights."""
     about = {"before": "small_traffic", "phase": "medium_traffic", "weight_percent": 50.0,
              "baked_s": 259_200, "actor": "policy"}  # fmt: skip
     told = {
