@@ -72,7 +72,7 @@ def test_weight_changes_converge(fleet: FleetProcesses, capsys: pytest.CaptureFi
             f"\n{len(spans)} weight changes over 3 replicas x 2 workers: median "
             f"{statistics.median(spans) * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms"
         )
-    assert p99 <= 1.0
+    assert p99 <= 5.0  # a guard; the figure is printed
     assert len(fleet.weights()) == 1
 
 
