@@ -43,8 +43,8 @@ class RepairIn(inputs.Input):
 
     reason: inputs.Reason
     began_at: Annotated[inputs.Instant, Field(description="When the repair began to look.")]
-    repaired: Annotated[int, inputs.WholeNumber, Field(ge=0, le=10**12, strict=True)]
-    left: Annotated[int, inputs.WholeNumber, Field(ge=0, le=10**12, strict=True)]
+    repaired: Annotated[int, Field(ge=0, le=10**12, strict=True), inputs.WholeNumber]
+    left: Annotated[int, Field(ge=0, le=10**12, strict=True), inputs.WholeNumber]
 
     def report(self) -> RepairReport:
         """Give it in the control plane's words."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gateway.ports.reports import Rollups
 
 _FIRST_DAY: Final = date(1970, 1, 1)
-_WRITTEN: Final = re.compile(r"20\d\d-\d\d-\d\d")
+_WRITTEN: Final = re.compile(r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$")
 _LEAST_SHOWN: Final = 0.001
 _RESOURCES: Final = ("cpu", "memory", "disk", "network", "database_load", "api_usage")
 
@@ -55,12 +55,15 @@ def _day(written: object) -> object:
     return written
 
 
+_AS_WRITTEN: Final = Field(json_schema_extra={"pattern": _WRITTEN.pattern})
+
+
 class ReportAsked(BaseModel):
     """Which report."""
 
     model_config = ConfigDict(extra="forbid")
 
-    at: Annotated[date, BeforeValidator(_day)] | None = Field(
+    at: Annotated[date, BeforeValidator(_day), _AS_WRITTEN] | None = Field(
         default=None,
         description="The day, or the week from Monday that holds it; without: the latest hours.",
     )
