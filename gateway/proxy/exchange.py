@@ -189,19 +189,18 @@ class Exchange:
     def _shut_out(self, side: Side, rejected: Rejected, now_us: int) -> None:
         """Go on without a side whose breaker is open."""
         if side.is_canary and not self.forced:
-            # Nothing was asked, so nothing was learnt; the open breaker itself is told of.
-            self._fall_back(side, "breaker_open", now_us, _IGNORED)
+            self.plane.record_shut_out(side, now_us)
+            self._fall_back(side, "breaker_open", now_us)
             return
         self.plane.record(side, _IGNORED, now_us, 0)
         retry_after_s = max(1, -(-(rejected.retry_after_us or 0) // _SECOND_US))
         self._leave()
         self._reply(unavailable("The system behind the gateway is failing.", retry_after_s))
 
-    def _fall_back(self, side: Side, reason: str, now_us: int, outcome: int) -> None:
-        """Let the baseline serve what the canary could not; a failure counts against the canary."""
+    def _fall_back(self, side: Side, reason: str, now_us: int) -> None:
+        """Let the baseline serve what the canary could not."""
         side.fallbacks += 1
         side.failures[reason] = side.failures.get(reason, 0) + 1
-        self.plane.record(side, outcome, now_us, now_us - self.started_us)
         self._send(self.plane.old, now_us)
 
     # --- back ---
@@ -275,7 +274,8 @@ class Exchange:
             return
         side.settle(self.permit, now_us, ok=False)
         if side.is_canary and not failure.sent and not self.forced:
-            self._fall_back(side, failure.name.lower(), now_us, _ERROR)
+            plane.record(side, _ERROR, now_us, now_us - self.started_us)
+            self._fall_back(side, failure.name.lower(), now_us)
             return
         side.failures[failure.name.lower()] = side.failures.get(failure.name.lower(), 0) + 1
         plane.record(side, _ERROR, now_us, now_us - self.started_us)

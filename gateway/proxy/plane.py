@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gateway.proxy.tracing import Tracing
 
 IGNORED: Final = int(Outcome.IGNORED)
+_ERROR: Final = int(Outcome.ERROR)
 _ANOTHER_PROBES: Final = Rejected(1_000_000)
 _POSITIONS: Final = 65_536
 _MEMO_ENTRIES: Final = 1_024
@@ -282,6 +283,14 @@ class Plane:
         if outcome != IGNORED:
             side.recorder.record(now_us + self.epoch_us, outcome, took_us)
             self.on_outcome(side.name, outcome)
+
+    def record_shut_out(self, side: Side, now_us: int) -> None:
+        """Count a request that the canary's open breaker kept from it: it failed to serve it.
+
+        An error in every rate that people and gates see, but no evidence: nothing was asked.
+        """
+        side.counts[_ERROR] += 1
+        side.recorder.record(now_us + self.epoch_us, _ERROR, 0)
 
     def record_sync(
         self, side: Side, outcome: int, now_us: int, took_us: int, listings: int

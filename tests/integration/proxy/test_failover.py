@@ -30,7 +30,10 @@ FINE = ("old", int(Outcome.OK))
 
 
 async def test_the_baseline_serves_what_the_canary_cannot() -> None:
-    """Connection refused: nothing was applied, so the client never notices; the canary does."""
+    """No connection, or an open breaker: no client notices, and the canary's rate shows each one.
+
+    Evidence are only the failures that were tried: what was never asked convicts nobody.
+    """
     async with (
         RecordingUpstream() as old,
         data_plane(unlimited(old.url, UNREACHABLE), routing(100)) as gateway,
@@ -39,10 +42,14 @@ async def test_the_baseline_serves_what_the_canary_cannot() -> None:
             answered = await gateway.ask(SYNC, "POST", body=b"%d" % number)
             assert (answered.status, answered.headers["sync-system"]) == (200, "old")
         assert [request.body for request in old.requests] == [b"%d" % n for n in range(7)]
-        # What an open breaker turned away was never asked: it says nothing more of the canary.
         assert gateway.runs == [ERROR, FINE] * 5 + [FINE] * 2
         assert gateway.plane.new.breaker.state is BreakerState.OPEN
         assert gateway.plane.new.failures == {"refused": 5, "breaker_open": 2}
+        assert gateway.plane.new.counts[Outcome.ERROR] == 7
+        now_us = time.time_ns() // 1000
+        seconds = [counts for _, counts in gateway.plane.new.recorder.take(now_us + 1_000_000)]
+        assert sum(counts.errors for counts in seconds) == 7
+        assert sum(counts.ok for counts in seconds) == 0
 
 
 async def test_a_write_that_may_have_arrived_is_never_sent_again() -> None:
