@@ -55,6 +55,8 @@ _MARGIN: Final = 6
 
 _ALONE_AFTER_US: Final = 8_000_000
 _ALONE_BEYOND_US: Final = 30_000_000
+_STOOD_STILL_US: Final = 3_000_000
+"""It is asked every second: a longer gap is time in which this process did not run."""
 
 _log = structlog.get_logger("fleet")
 
@@ -103,21 +105,24 @@ class AloneLease:
     """`Lease` over telling people while nobody holds the fleet's: this replica hears of none.
 
     Some patience before, because a short outage is no news, and some time after, for what is still
-    to be delivered.
+    to be delivered. Who stood still heard nothing either, but the others went on and told people:
+    patience begins when it runs again.
     """
 
     fencing_token = 1
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._begun_us = self._until_us = fleet.clock.now_us()
+        self._runs_since_us = self._asked_us = self._until_us = fleet.clock.now_us()
 
     @property
     def held(self) -> bool:
         """Whether this replica tells people on its own."""
         now_us = self._fleet.clock.now_us()
-        heard_us = self._fleet.heard_us or self._begun_us
-        if now_us - heard_us > _ALONE_AFTER_US:
+        if now_us - self._asked_us > _STOOD_STILL_US:
+            self._runs_since_us = now_us
+        self._asked_us = now_us
+        if now_us - max(self._fleet.heard_us or 0, self._runs_since_us) > _ALONE_AFTER_US:
             self._until_us = now_us + _ALONE_BEYOND_US
         return now_us < self._until_us
 

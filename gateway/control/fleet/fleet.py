@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 ALONE_US: Final = 3 * SECOND_US
 """Without an answer for so long, a replica takes it that it is on its own."""
+_BREAK_US: Final = 2 * SECOND_US
+"""The board is read every second: between two readings so far apart something was missed."""
 CONFIRM_S: Final = 1.0
 """How long an emergency stop waits for the others to confirm."""
 _LOOK_EVERY_S: Final = 0.05
@@ -78,6 +80,8 @@ class Fleet:
     members: Members = field(init=False)
     heard_us: int | None = None
     """When the board answered last."""
+    listening_since_us: int = 0
+    """Since when it has answered second by second."""
     trouble: str = ""
     holding: str = ""
     """Why this replica cannot take part: it does not understand the stored state."""
@@ -125,11 +129,7 @@ class Fleet:
         """Whether to ask for the lease: to keep it, or because nobody is heard of who has it."""
         if self.heard_us is None:
             return False
-        if self.lease.held:
-            return True
-        return not any(
-            member.body and member.body.decides for member in self.members if member.reports
-        )
+        return self.lease.held or not self.members.one_decides
 
     @property
     def shuns(self) -> bool:
@@ -157,6 +157,8 @@ class Fleet:
         """Take in what stands on the board."""
         self.follow_clock(reading.at_us)
         now_us = self.clock.now_us()
+        if self.heard_us is None or now_us - self.heard_us > _BREAK_US:
+            self.listening_since_us = now_us
         self.heard_us = now_us
         self.trouble = ""
         return self.members.take(reading, now_us)

@@ -119,6 +119,11 @@ class Members:
     def __len__(self) -> int:
         return len(self._members)
 
+    @property
+    def one_decides(self) -> bool:
+        """Whether one that is heard of has the lease."""
+        return any(one.body and one.body.decides for one in self if one.reports)
+
     def unknown(self) -> tuple[str, ...]:
         """Name those whose numbers are unknown."""
         return tuple(member.name for member in self if not member.reports)

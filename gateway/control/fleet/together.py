@@ -14,6 +14,7 @@ import structlog
 
 from gateway.control.fleet import showing
 from gateway.control.fleet.agreement import Agreement
+from gateway.control.fleet.attendance import OF_SILENCE, Attendance
 from gateway.control.fleet.fleet import Role
 from gateway.control.fleet.members import complete_second
 from gateway.control.fleet.postings import Figure, Runs, Seconds, Told
@@ -68,6 +69,7 @@ class Together:
         self._clock = clock
         self._seen: int | None = None
         self._was_older = False
+        self._attendance = Attendance()
         self._agreement = Agreement(fleet.store, journal, turns, fleet.copy)
         senses.snapshots.own_name(fleet.identity.name)
 
@@ -137,6 +139,7 @@ class Together:
                     breakers=member.body.breakers,
                 )
         await self._tell_of(changes)
+        await self._tell_of_silence()
         self.heard_of(reading.version)
 
     def _hear(self, heard: Heard) -> None:
@@ -161,18 +164,32 @@ class Together:
         await self._tell_of(self.fleet.members.age(self._clock.now_us()))
 
     async def _tell_of(self, changes: Sequence[MemberChanged]) -> None:
-        """Say who came, left or fell silent: whoever decides puts it on record, once."""
+        """Say who came or left: whoever decides puts it on record, once."""
         for change in changes:
             _log.info("replica", name=change.replica, change=change.change)
             if change.change in _ENDED:
                 self._senses.snapshots.worker_gone(change.source)
-            if self.fleet.role is Role.DECIDES:
-                await self._turns.note_event(
-                    f"replica.{change.change}",
-                    change.text,
-                    text_ja=change.text_ja,
-                    replica=change.replica,
-                )
+                self._attendance.begins_anew(change.replica)
+            if change.change not in OF_SILENCE and self.fleet.role is Role.DECIDES:
+                await self._note(change)
+
+    async def _tell_of_silence(self) -> None:
+        """Say who is silent or back, as heard just now: also of the one that decided before."""
+        fleet = self.fleet
+        for change in self._attendance.to_say(
+            fleet.members,
+            listening_us=self._clock.now_us() - fleet.listening_since_us,
+            decides=fleet.role is Role.DECIDES,
+        ):
+            await self._note(change)
+
+    async def _note(self, change: MemberChanged) -> None:
+        await self._turns.note_event(
+            f"replica.{change.change}",
+            change.text,
+            text_ja=change.text_ja,
+            replica=change.replica,
+        )
 
     async def agree(self) -> None:
         """Take up the newest stored state; StateError: not now, this replica goes on as it is."""
