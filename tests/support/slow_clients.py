@@ -19,6 +19,8 @@ import sys
 from time import monotonic
 from typing import Any
 
+import uvloop
+
 from tests.support.shared import shared
 
 TIMED = [
@@ -126,4 +128,4 @@ async def crowd(port: int, count: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(crowd(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    uvloop.run(crowd(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from tests.support.gateway_process import TOKEN, GatewayProcess, call, until
 from tests.support.scale import scale
+from tests.support.shared import ROOT
 
 
 def _as(token: str) -> dict[str, str]:
@@ -278,6 +280,11 @@ def test_schemathesis_finds_no_fault_with_any_check(gateway, tmp_path):
             "--header", f"Authorization: Bearer {TOKEN}",
         ],
         cwd=tmp_path, capture_output=True, text=True, timeout=1800, check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks",
+        },
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     paths = call(f"{gateway.admin_url}/openapi.json").json["paths"]
