@@ -3,21 +3,19 @@ One node's alerts in SQLite, in a file of their own: the book, what is on its wa
 
 The book and what follows from it are stored in one transaction with a full fsync: kill -9 at any
 point leaves the step before or the step after, so no alert is lost and no incident begins twice.
-All calls run on one thread of their own. What is settled or over is kept in bounded number.
+What is settled or over is kept in bounded number.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import sqlite3
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from gateway.adapters.sqlite_file import FileKind
+from gateway.adapters.sqlite_thread import SqliteThread
 from gateway.core.analysis import Severity
-from gateway.errors import StateUnreadableError, StoreUnavailableError, VersionConflictError
+from gateway.errors import StoreUnavailableError, VersionConflictError
 from gateway.ports.alerts import (
     Delivery,
     DeliveryRecord,
@@ -29,15 +27,13 @@ from gateway.ports.alerts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    import sqlite3
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-FILE_NAME: Final = "alerts.sqlite3"
 MAX_BOOK_BYTES: Final = 8 * 1024 * 1024
 SETTLED_KEPT: Final = 10_000
 ENDED_KEPT: Final = 10_000
-_APPLICATION_ID: Final = 0x53594E41  # "SYNA", so that another program's file is recognised
-_VERSION: Final = 1
 _PRUNE_EVERY: Final = 200
 _SCHEMA: Final = """
 create table book (
@@ -61,40 +57,31 @@ create table ended (
 ) strict;
 create index ended_by_time on ended (ended_us);
 """
+ALERTS_FILE: Final = FileKind(
+    name="alerts.sqlite3",
+    application_id=0x53594E41,  # "SYNA"
+    version=1,
+    schema=_SCHEMA,
+    unavailable="The alerts in {path} cannot be used at the moment ({problem}).",
+    unavailable_todo="Check the disk of the state directory.",
+    unreadable_todo="Restore {path} from a backup, or move it away: open alerts are then raised "
+    "anew.",
+)
 _COLUMNS: Final = (
     "id, incident, channel, level, stage, language, message, figures, made_us, attempts, next_us"
 )
-
-T = TypeVar("T")
 
 
 class SqliteAlertStore:
     """`AlertStore` on a file of this node; the state directory's lock guards it."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / FILE_NAME
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="alerts")
+        self._thread = SqliteThread(directory, ALERTS_FILE)
         self._commits = 0
-        try:
-            self._connection = self._thread.submit(_open, self._path).result()
-        except BaseException:
-            self._thread.shutdown(wait=False)
-            raise
-
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, work, self._connection
-            )
-        except sqlite3.Error as error:
-            raise StoreUnavailableError(
-                f"The alerts in {self._path} cannot be used at the moment ({error}).",
-                todo="Check the disk of the state directory.",
-            ) from error
 
     async def load(self) -> StoredBook | None:
         """Read the book; refuse what is none."""
-        row = await self._run(
+        row = await self._thread.run(
             lambda connection: connection.execute("select version, document from book").fetchone()
         )
         if row is None:
@@ -104,7 +91,7 @@ class SqliteAlertStore:
         except orjson.JSONDecodeError:
             document = None
         if not isinstance(document, dict):
-            raise _unreadable(self._path, "holds no book of incidents")
+            raise self._thread.file.unreadable("holds no book of incidents")
         return StoredBook(int(row[0]), document)
 
     async def commit(
@@ -124,29 +111,28 @@ class SqliteAlertStore:
             )
 
         def write(connection: sqlite3.Connection) -> int:
-            with _transaction(connection):
-                version = _advance(connection, text, expected_version, token)
-                connection.executemany(
-                    f"insert or ignore into deliveries ({_COLUMNS}, rank, state, reason)"  # noqa: S608 - names from above
-                    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', '')",
-                    [_row(delivery) for delivery in deliveries],
-                )
-                connection.executemany(
-                    "insert or ignore into ended"
-                    " (number, rule, system, level, raised_us, ended_us, document)"
-                    " values (?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        (
-                            e.number, e.rule, e.system, e.level.value, e.raised_us, e.ended_us,
-                            _text(e.document),
-                        )
-                        for e in ended
-                    ],
-                )  # fmt: skip
-                self._prune(connection)
+            version = _advance(connection, text, expected_version, token)
+            connection.executemany(
+                f"insert or ignore into deliveries ({_COLUMNS}, rank, state, reason)"  # noqa: S608 - names from above
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', '')",
+                [_row(delivery) for delivery in deliveries],
+            )
+            connection.executemany(
+                "insert or ignore into ended"
+                " (number, rule, system, level, raised_us, ended_us, document)"
+                " values (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        e.number, e.rule, e.system, e.level.value, e.raised_us, e.ended_us,
+                        _text(e.document),
+                    )
+                    for e in ended
+                ],
+            )  # fmt: skip
+            self._prune(connection)
             return version
 
-        return await self._run(write)
+        return await self._thread.transact(write)
 
     def _prune(self, connection: sqlite3.Connection) -> None:
         """Keep the newest of what is over."""
@@ -164,7 +150,7 @@ class SqliteAlertStore:
 
     async def due(self, *, now_us: int, limit: int = 100) -> list[Delivery]:
         """Read what is to be sent now: the worst first, then the oldest."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 f"select {_COLUMNS} from deliveries where state = 'waiting' and next_us <= ?"  # noqa: S608 - names from above
                 " order by rank desc, made_us, seq limit ?",
@@ -175,7 +161,7 @@ class SqliteAlertStore:
 
     async def next_due_us(self) -> int | None:
         """Say when the earliest is due."""
-        row = await self._run(
+        row = await self._thread.run(
             lambda connection: connection.execute(
                 "select min(next_us) from deliveries where state = 'waiting'"
             ).fetchone()
@@ -188,7 +174,7 @@ class SqliteAlertStore:
 
     async def failed(self, delivery_id: str, *, next_us: int, reason: str) -> None:
         """Note one more failed try."""
-        await self._run(
+        await self._thread.run(
             lambda connection: connection.execute(
                 "update deliveries set attempts = attempts + 1, next_us = ?, reason = ?"
                 " where id = ? and state = 'waiting'",
@@ -203,7 +189,7 @@ class SqliteAlertStore:
     async def _settle(
         self, delivery_id: str, state: DeliveryState, *, at_us: int, reason: str
     ) -> None:
-        await self._run(
+        await self._thread.run(
             lambda connection: connection.execute(
                 "update deliveries set state = ?, settled_us = ?, reason = ?"
                 " where id = ? and state = 'waiting'",
@@ -213,7 +199,7 @@ class SqliteAlertStore:
 
     async def revive(self, delivery_id: str, *, next_us: int) -> bool:
         """Let a dead one wait again."""
-        cursor = await self._run(
+        cursor = await self._thread.run(
             lambda connection: connection.execute(
                 "update deliveries set state = 'waiting', settled_us = null, attempts = 0,"
                 " next_us = ? where id = ? and state = 'dead'",
@@ -230,7 +216,7 @@ class SqliteAlertStore:
         limit: int = 100,
     ) -> list[DeliveryRecord]:
         """Read deliveries, newest first."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 f"select {_COLUMNS}, state, settled_us, reason from deliveries"  # noqa: S608 - names from above
                 " where (?1 is null or incident = ?1) and (?2 is null or state = ?2)"
@@ -244,7 +230,7 @@ class SqliteAlertStore:
 
     async def counts(self) -> Mapping[DeliveryState, int]:
         """Count deliveries by what became of them."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 "select state, count(*) from deliveries group by state"
             ).fetchall()
@@ -253,7 +239,7 @@ class SqliteAlertStore:
 
     async def ended(self, *, since_us: int = 0, limit: int = 100) -> list[Ended]:
         """Read what is over, newest first."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 "select number, rule, system, level, raised_us, ended_us, document from ended"
                 " where ended_us >= ? order by ended_us desc, seq desc limit ?",
@@ -266,55 +252,7 @@ class SqliteAlertStore:
 
     async def close(self) -> None:
         """Finish what is under way, then let go of the file."""
-        await self._run(sqlite3.Connection.close)
-        self._thread.shutdown()
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("pragma busy_timeout = 2000")
-        _prepare(connection, path)
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = full")
-    except sqlite3.Error as error:
-        raise _unreadable(path, f"cannot be read ({error})") from error
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    application = connection.execute("pragma application_id").fetchone()[0]
-    version = connection.execute("pragma user_version").fetchone()[0]
-    tables = connection.execute("select count(*) from sqlite_schema").fetchone()[0]
-    if tables == 0 and application == 0:
-        connection.executescript(
-            f"begin immediate; {_SCHEMA}"
-            f"pragma application_id = {_APPLICATION_ID}; pragma user_version = {_VERSION}; commit;"
-        )
-    elif application != _APPLICATION_ID:
-        raise _unreadable(path, "belongs to another program")
-    elif version != _VERSION:
-        raise _unreadable(path, f"was written by another version of syncgate (schema {version})")
-
-
-def _unreadable(path: Path, problem: str) -> StateUnreadableError:
-    return StateUnreadableError(
-        f"{path} {problem}.",
-        todo=f"Restore {path} from a backup, or move it away: open alerts are then raised anew.",
-    )
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("begin immediate")
-    try:
-        yield
-        connection.execute("commit")
-    except BaseException:
-        # A failed commit (full disk) may have ended the transaction already.
-        if connection.in_transaction:
-            connection.execute("rollback")
-        raise
+        await self._thread.close()
 
 
 def _advance(connection: sqlite3.Connection, text: str, expected_version: int, token: int) -> int:

@@ -9,24 +9,22 @@ writer. A file that is no such file is left alone, and said.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from gateway.adapters.sqlite_file import FileKind, SqliteFile
 from gateway.core.comparison import Cause, Comparison, Difference, Kind, Rule
-from gateway.errors import StoreUnavailableError
 from gateway.ports.compared import AddedRule, Example, Fix, History, Kept, KeptListing, Tally
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
     from gateway.ports.compared import Changes
 
-FILE_NAME: Final = "comparisons.sqlite3"
-_VERSION: Final = 2
 _SCHEMA: Final = """
 create table if not exists facts (name text primary key, value text not null) strict;
 create table if not exists tallies (
@@ -42,6 +40,21 @@ create table if not exists examples (
 ) strict;
 create table if not exists rules (seq integer primary key, rule text not null) strict;
 """
+# What was counted then cannot be told from controls; what people decided stays.
+_LEAVE_VERSION_1: Final = """
+drop table if exists hours; drop table if exists listings;
+delete from examples; delete from facts;
+"""
+COMPARISONS_FILE: Final = FileKind(
+    name="comparisons.sqlite3",
+    version=2,
+    schema=_SCHEMA,
+    unavailable="What was compared cannot be kept in {path} ({problem}).",
+    unavailable_todo="Check the disk, or move the file away to begin the comparison anew.",
+    # 0: a kill once interrupted its making.
+    upgrades={0: _SCHEMA, 1: _LEAVE_VERSION_1 + _SCHEMA},
+    synchronous="normal",
+)
 _RULE_KEYS: Final = tuple(each.name for each in fields(Rule) if each.init)
 
 
@@ -49,13 +62,11 @@ class SqliteComparisons:
     """`ComparisonStore` on a file; belongs to one thread, which opens it with its first call."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / FILE_NAME
-        self._connection: sqlite3.Connection | None = None
+        self._file = SqliteFile(directory, COMPARISONS_FILE)
 
     def load(self) -> History:
         """Read everything."""
-        with self._translated():
-            database = self._database()
+        with self._understood(), self._file.database() as database:
             facts = dict(database.execute("select name, value from facts"))
             counted = orjson.loads(facts.get("counted", "{}"))
             return History(
@@ -82,51 +93,20 @@ class SqliteComparisons:
 
     def save(self, history: History, changes: Changes) -> None:
         """Store what changed in one transaction."""
-        with self._translated():
-            database = self._database()
-            database.execute("begin immediate")
-            try:
-                _write(database, history, changes)
-                database.execute("commit")
-            except BaseException:
-                if database.in_transaction:
-                    database.execute("rollback")
-                raise
+        with self._understood(), self._file.transaction() as database:
+            _write(database, history, changes)
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _database(self) -> sqlite3.Connection:
-        if self._connection is None:
-            database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            version = database.execute("pragma user_version").fetchone()[0]
-            if version not in {0, 1, _VERSION}:
-                database.close()
-                raise sqlite3.DatabaseError(f"its schema is version {version}")
-            if version == 1:
-                # What was counted then cannot be told from controls; what people decided stays.
-                database.executescript(
-                    "drop table if exists hours; drop table if exists listings;"
-                    " delete from examples; delete from facts;"
-                )
-            database.execute("pragma journal_mode=wal")
-            database.execute("pragma synchronous=normal")
-            database.executescript(f"{_SCHEMA}pragma user_version = {_VERSION};")
-            self._connection = database
-        return self._connection
+        self._file.close()
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _understood(self) -> Iterator[None]:
+        """Treat what stands in it and makes no sense as what cannot be read."""
         try:
             yield
-        except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreUnavailableError(
-                f"What was compared cannot be kept in {self._path} ({error}).",
-                todo="Check the disk, or move the file away to begin the comparison anew.",
-            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._file.unavailable(error) from error
 
 
 def _write(database: sqlite3.Connection, history: History, changes: Changes) -> None:

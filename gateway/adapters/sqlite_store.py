@@ -2,26 +2,22 @@
 One node's durable record in SQLite: write-ahead log, full fsync, one transaction per transition.
 
 A transition (new state, audit, decision, events) is stored whole or not at all; kill -9 at any
-point leaves the step before or the step after, never half. All calls run on one thread of their
-own, in order, so that an fsync never stands in the event loop's way. Versions are compared and set
-in the transaction: a writer that acts on an old state loses.
+point leaves the step before or the step after, never half. Versions are compared and set in the
+transaction: a writer that acts on an old state loses.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import fcntl
 import hashlib
 import os
-import sqlite3
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from gateway.adapters import audit_chain
-from gateway.adapters.sqlite_schema import open_database
+from gateway.adapters.sqlite_thread import SqliteThread
+from gateway.adapters.state_file import STATE_FILE
 from gateway.core.model import Variant
 from gateway.errors import (
     StateLockedError,
@@ -47,10 +43,9 @@ from gateway.ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import sqlite3
     from pathlib import Path
 
-FILE_NAME: Final = "state.sqlite3"
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 _KEPT: Final = {
     "rollout_state": ("version", 200),
@@ -60,8 +55,6 @@ _KEPT: Final = {
     "reports": ("seq", 10_000),
 }
 _PRUNE_EVERY: Final = 500
-
-T = TypeVar("T")
 
 
 class DirectoryLock:
@@ -99,30 +92,16 @@ class SqliteStore:
 
     def __init__(self, directory: Path) -> None:
         self._lock = DirectoryLock(directory)
-        self._path = directory / FILE_NAME
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._commits = 0
         try:
-            self._connection = self._thread.submit(open_database, self._path).result()
+            self._thread = SqliteThread(directory, STATE_FILE)
         except BaseException:
-            self._thread.shutdown(wait=False)
             self._lock.release()
             raise
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, work, self._connection
-            )
-        except sqlite3.Error as error:
-            raise StoreUnavailableError(
-                f"The state in {self._path} cannot be used at the moment ({error}).",
-                todo="Check the disk; the gateway goes on with what it last knew.",
-            ) from error
-
     async def load(self) -> StoredState | None:
         """Read the newest state; refuse what is blank, oversized or altered."""
-        return await self._run(self._load)
+        return await self._thread.run(self._load)
 
     def _load(self, connection: sqlite3.Connection) -> StoredState | None:
         row = connection.execute(
@@ -141,34 +120,33 @@ class SqliteStore:
             document = _parsed(text)
             problem = "" if isinstance(document, dict) else "is no state"
         if problem or not isinstance(document, dict):
+            path = self._thread.file.path
             raise StateUnreadableError(
-                f"The stored state (version {version} in {self._path}) {problem}.",
-                todo=f"Restore {self._path} from a backup, or move it away to start idle with "
-                "all traffic on the old service.",
+                f"The stored state (version {version} in {path}) {problem}.",
+                todo=STATE_FILE.unreadable_todo.format(path=path),
             )
         return StoredState(version, document)
 
     async def commit(self, transition: Transition) -> Committed:
         """Store all of it in one durable transaction."""
-        return await self._run(lambda connection: self._commit(connection, transition))
+        return await self._thread.transact(lambda connection: self._commit(connection, transition))
 
     def _commit(self, connection: sqlite3.Connection, transition: Transition) -> Committed:
-        with _transaction(connection):
-            version = self._advance(connection, transition)
-            audit = _append_audit(connection, transition.audit)
-            connection.executemany(
-                "insert into decisions (at_us, verdict, sentence, inputs, outcome)"
-                " values (?, ?, ?, ?, ?)",
-                [
-                    (d.at_us, d.verdict, d.sentence, _text(d.inputs), _text(d.outcome))
-                    for d in transition.decisions
-                ],
-            )
-            events = tuple(_append_event(connection, draft) for draft in transition.events)
-            _append_figures(connection, transition)
-            self._commits += 1
-            if self._commits % _PRUNE_EVERY == 0:
-                _prune(connection)
+        version = self._advance(connection, transition)
+        audit = _append_audit(connection, transition.audit)
+        connection.executemany(
+            "insert into decisions (at_us, verdict, sentence, inputs, outcome)"
+            " values (?, ?, ?, ?, ?)",
+            [
+                (d.at_us, d.verdict, d.sentence, _text(d.inputs), _text(d.outcome))
+                for d in transition.decisions
+            ],
+        )
+        events = tuple(_append_event(connection, draft) for draft in transition.events)
+        _append_figures(connection, transition)
+        self._commits += 1
+        if self._commits % _PRUNE_EVERY == 0:
+            _prune(connection)
         return Committed(version=version, audit=audit, events=events)
 
     def _advance(self, connection: sqlite3.Connection, transition: Transition) -> int:
@@ -196,7 +174,7 @@ class SqliteStore:
 
     async def audit(self, *, before_seq: int | None = None, limit: int = 100) -> list[AuditEntry]:
         """Read audit entries, newest first."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 "select * from audit where seq < ? order by seq desc limit ?",
                 (_below(before_seq), limit),
@@ -212,11 +190,11 @@ class SqliteStore:
             rows = connection.execute("select * from audit order by seq")
             return audit_chain.verify((_audit_entry(row) for row in rows), count=count, head=head)
 
-        return await self._run(walk)
+        return await self._thread.run(walk)
 
     async def decisions(self, *, before_seq: int | None = None, limit: int = 100) -> list[Decision]:
         """Read decisions, newest first."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 "select seq, at_us, verdict, sentence, inputs, outcome from decisions"
                 " where seq < ? order by seq desc limit ?",
@@ -230,7 +208,7 @@ class SqliteStore:
 
     async def events(self, *, after_seq: int = 0, limit: int = 100) -> list[Event]:
         """Read events after `after_seq`, oldest first."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 "select seq, at_us, kind, text, data from events where seq > ? order by seq"
                 " limit ?",
@@ -241,7 +219,7 @@ class SqliteStore:
 
     async def latest_events(self, *, limit: int = 20) -> list[Event]:
         """Read the newest events, oldest of them first."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 "select seq, at_us, kind, text, data from events order by seq desc limit ?",
                 (limit,),
@@ -253,7 +231,7 @@ class SqliteStore:
 
     async def measurements(self, *, since_us: int) -> list[MeasurementDraft]:
         """Read measurements not older than `since_us`, oldest first."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 "select at_us, metric, value, variant, sample, source from measurements"
                 " where at_us >= ? order by seq",
@@ -269,7 +247,7 @@ class SqliteStore:
 
     async def reports(self, *, since_us: int) -> list[UserReport]:
         """Read user reports not older than `since_us`, oldest first."""
-        rows = await self._run(
+        rows = await self._thread.run(
             lambda connection: connection.execute(
                 "select at_us, severity, text, reported_by from reports where at_us >= ?"
                 " order by seq",
@@ -280,22 +258,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what is under way, then let go of file and directory."""
-        await self._run(sqlite3.Connection.close)
-        self._thread.shutdown()
+        await self._thread.close()
         self._lock.release()
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("begin immediate")
-    try:
-        yield
-        connection.execute("commit")
-    except BaseException:
-        # A failed commit (full disk) may have ended the transaction already.
-        if connection.in_transaction:
-            connection.execute("rollback")
-        raise
 
 
 def _text(document: Document) -> str:

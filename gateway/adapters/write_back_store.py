@@ -8,31 +8,35 @@ many between two times.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from gateway.errors import StoreUnavailableError
+from gateway.adapters.sqlite_file import FileKind, SqliteFile
 from gateway.ports.write_backs import WriteBackFailure, WriteBackLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import sqlite3
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gateway.ports.write_backs import RepairReport
 
-FILE_NAME: Final = "write_backs.sqlite3"
 MOST_ROWS: Final = 10_000
-_APPLICATION_ID: Final = 0x53594E57  # "SYNW", so that another program's file is recognised
 _SCHEMA: Final = """
-create table if not exists facts (name text primary key, value integer) strict;
-create table if not exists failures (
+create table facts (name text primary key, value integer) strict;
+create table failures (
   seq integer primary key, from_us integer not null, to_us integer not null, reason text not null,
   sync_id text not null, request_id text not null, path text not null, listings integer not null,
   count integer not null
 ) strict;
-create index if not exists failures_by_reason on failures (reason, seq);
+create index failures_by_reason on failures (reason, seq);
 """
+WRITE_BACKS_FILE: Final = FileKind(
+    name="write_backs.sqlite3",
+    application_id=0x53594E57,  # "SYNW"
+    schema=_SCHEMA,
+    unavailable="Failed write-backs cannot be kept in {path}: {problem}.",
+    unavailable_todo="Make room on the disk, or move the file away and run `syncgate repair`.",
+)
 _COLUMNS: Final = "from_us, to_us, reason, sync_id, request_id, path, listings, count"
 _LATEST: Final = f"select {_COLUMNS} from failures order by seq desc limit ?"  # noqa: S608 - ours
 _INSERT: Final = f"insert into failures ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
@@ -47,23 +51,22 @@ class SqliteWriteBacks:
     """`WriteBackStore` on a file."""
 
     def __init__(self, directory: Path, *, most_rows: int = MOST_ROWS) -> None:
-        self._path = directory / FILE_NAME
+        self._file = SqliteFile(directory, WRITE_BACKS_FILE)
         self._most_rows = most_rows
-        self._connection: sqlite3.Connection | None = None
 
     def load(self) -> WriteBackLedger:
         """Read the ledger."""
-        with self._translated() as database:
+        with self._file.transaction() as database:
             return _ledger(database)
 
     def mark(self, since_us: int | None) -> None:
         """Note since when write-backs are on."""
-        with self._translated() as database:
+        with self._file.transaction() as database:
             _set(database, "left_open_since_us", since_us)
 
     def add(self, failures: Sequence[WriteBackFailure]) -> WriteBackLedger:
         """Keep failures."""
-        with self._translated() as database:
+        with self._file.transaction() as database:
             (rows,) = database.execute("select count(*) from failures").fetchone()
             for one in failures:
                 if (
@@ -85,7 +88,7 @@ class SqliteWriteBacks:
 
     def repaired(self, report: RepairReport, *, at_us: int) -> WriteBackLedger:
         """Count a repair, and clear what it has put right."""
-        with self._translated() as database:
+        with self._file.transaction() as database:
             facts = dict(database.execute("select name, value from facts"))
             if report.left == 0:
                 before = (report.began_us,)
@@ -100,47 +103,12 @@ class SqliteWriteBacks:
 
     def latest(self, limit: int) -> list[WriteBackFailure]:
         """Give open failures, newest first."""
-        with self._translated() as database:
+        with self._file.transaction() as database:
             return [WriteBackFailure(*row) for row in database.execute(_LATEST, (limit,))]
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[sqlite3.Connection]:
-        """Give the database in a transaction; what SQLite complains of becomes one error."""
-        try:
-            if self._connection is None:
-                self._connection = self._open()
-            self._connection.execute("begin immediate")
-            try:
-                yield self._connection
-                self._connection.execute("commit")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("rollback")
-                raise
-        except sqlite3.Error as error:
-            raise StoreUnavailableError(
-                f"Failed write-backs cannot be kept in {self._path}: {error}.",
-                todo="Make room on the disk, or move the file away and run `syncgate repair`.",
-            ) from error
-
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.execute("pragma busy_timeout = 2000")
-        (application,) = connection.execute("pragma application_id").fetchone()
-        (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
-        if application != _APPLICATION_ID and (application or tables):
-            connection.close()
-            raise sqlite3.DatabaseError("it belongs to another program")
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = full")
-        connection.executescript(f"{_SCHEMA} pragma application_id = {_APPLICATION_ID};")
-        return connection
+        self._file.close()
 
 
 def _ledger(database: sqlite3.Connection) -> WriteBackLedger:

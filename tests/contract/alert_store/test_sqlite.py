@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.adapters import alert_store
-from gateway.adapters.alert_store import FILE_NAME, SqliteAlertStore
+from gateway.adapters.alert_store import ALERTS_FILE, SqliteAlertStore
 from gateway.errors import StateUnreadableError, StoreUnavailableError
 from gateway.ports.alerts import AlertStore, DeliveryState
 from tests.contract.alert_store.contract import BOOK, AlertStoreContract, delivery, over
@@ -51,7 +51,7 @@ async def test_a_damaged_book_is_refused_with_what_to_do(tmp_path: Path, documen
     store = SqliteAlertStore(tmp_path)
     await store.commit(BOOK, expected_version=0, token=1)
     await store.close()
-    direct = sqlite3.connect(tmp_path / FILE_NAME)
+    direct = sqlite3.connect(tmp_path / ALERTS_FILE.name)
     with direct:
         direct.execute("update book set document = ?", (document,))
     direct.close()
@@ -64,12 +64,12 @@ async def test_a_damaged_book_is_refused_with_what_to_do(tmp_path: Path, documen
 
 def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     """It is recognised by its mark; so is one of another version, and one that is no database."""
-    direct = sqlite3.connect(tmp_path / FILE_NAME)
+    direct = sqlite3.connect(tmp_path / ALERTS_FILE.name)
     direct.execute("create table notes (text)")
     direct.close()
     with pytest.raises(StateUnreadableError, match="another program"):
         SqliteAlertStore(tmp_path)
-    (tmp_path / FILE_NAME).write_bytes(b"my notes" * 1000)
+    (tmp_path / ALERTS_FILE.name).write_bytes(b"my notes" * 1000)
     with pytest.raises(StateUnreadableError, match="cannot be read"):
         SqliteAlertStore(tmp_path)
 
@@ -77,7 +77,7 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 async def test_another_versions_file_is_refused(tmp_path: Path) -> None:
     """Better no alerts than misread ones; said at the start."""
     await SqliteAlertStore(tmp_path).close()
-    direct = sqlite3.connect(tmp_path / FILE_NAME)
+    direct = sqlite3.connect(tmp_path / ALERTS_FILE.name)
     direct.execute("pragma user_version = 9")
     direct.close()
     with pytest.raises(StateUnreadableError, match="schema 9"):
@@ -88,12 +88,14 @@ async def test_a_full_disk_stores_nothing_and_recovers(tmp_path: Path) -> None:
     """What does not fit is refused whole; when there is room, it goes on."""
     store = SqliteAlertStore(tmp_path)
     await store.commit(BOOK, expected_version=0, token=1)
-    await store._run(lambda direct: direct.execute("pragma max_page_count = 20").fetchall())
+    await store._thread.run(lambda direct: direct.execute("pragma max_page_count = 20").fetchall())
     big = {"text": "x" * 500_000}
     with pytest.raises(StoreUnavailableError, match="full"):
         await store.commit(big, expected_version=1, token=1, deliveries=(delivery("a"),))
     assert await store.due(now_us=10**18) == []
-    await store._run(lambda direct: direct.execute("pragma max_page_count = 99999").fetchall())
+    await store._thread.run(
+        lambda direct: direct.execute("pragma max_page_count = 99999").fetchall()
+    )
     assert await store.commit(big, expected_version=1, token=1) == 2
     await store.close()
 

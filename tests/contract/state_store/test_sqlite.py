@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.adapters.sqlite_store import FILE_NAME, SqliteStore
+from gateway.adapters.sqlite_store import SqliteStore
+from gateway.adapters.state_file import STATE_FILE
 from gateway.errors import StateError, StateLockedError, StateUnreadableError
 from gateway.ports import StateStore, Transition
 from tests.contract.state_store.contract import StateStoreContract, audit, step
@@ -50,7 +51,7 @@ async def _damaged(directory: Path, damage: Callable[[sqlite3.Connection], objec
     for number in range(3):
         await store.commit(step(number, number))
     await store.close()
-    direct = sqlite3.connect(directory / FILE_NAME)
+    direct = sqlite3.connect(directory / STATE_FILE.name)
     with direct:
         direct.execute("drop trigger audit_keeps_rows")
         direct.execute("drop trigger audit_keeps_content")
@@ -110,7 +111,7 @@ async def test_the_audit_can_be_neither_changed_nor_deleted(tmp_path: Path) -> N
     store = SqliteStore(tmp_path)
     await store.commit(step(0, 1))
     await store.close()
-    direct = sqlite3.connect(tmp_path / FILE_NAME)
+    direct = sqlite3.connect(tmp_path / STATE_FILE.name)
     for statement in ("delete from audit", "update audit set reason = ''"):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             direct.execute(statement)
@@ -129,7 +130,7 @@ async def test_a_directory_has_one_owner(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"my notes" * 1000])
 async def test_a_file_that_is_something_else(tmp_path: Path, content: bytes) -> None:
     """An empty file is a new one; any other is refused and left alone."""
-    file = tmp_path / FILE_NAME
+    file = tmp_path / STATE_FILE.name
     file.write_bytes(content)
     if content:
         with pytest.raises(StateUnreadableError):
@@ -141,7 +142,7 @@ async def test_a_file_that_is_something_else(tmp_path: Path, content: bytes) -> 
 
 def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     """It is recognised by its mark, not by luck with table names."""
-    direct = sqlite3.connect(tmp_path / FILE_NAME)
+    direct = sqlite3.connect(tmp_path / STATE_FILE.name)
     direct.execute("create table notes (text)")
     direct.close()
     with pytest.raises(StateUnreadableError, match="another program"):
@@ -152,12 +153,14 @@ async def test_a_full_disk_stores_nothing_and_recovers(tmp_path: Path) -> None:
     """The step that does not fit is refused whole; when there is room, it goes on."""
     store = SqliteStore(tmp_path)
     await store.commit(step(0, 1))
-    await store._run(lambda direct: direct.execute("pragma max_page_count = 20").fetchall())
+    await store._thread.run(lambda direct: direct.execute("pragma max_page_count = 20").fetchall())
     big = Transition(1, document={"text": "x" * 500_000}, audit=(audit("big"),))
     with pytest.raises(StateError, match="full"):
         await store.commit(big)
     assert len(await store.audit()) == 1
-    await store._run(lambda direct: direct.execute("pragma max_page_count = 99999").fetchall())
+    await store._thread.run(
+        lambda direct: direct.execute("pragma max_page_count = 99999").fetchall()
+    )
     assert (await store.commit(big)).version == 2
     await store.close()
 

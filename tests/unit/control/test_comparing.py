@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.adapters.comparison_store import FILE_NAME, SqliteComparisons
+from gateway.adapters.comparison_store import COMPARISONS_FILE, SqliteComparisons
 from gateway.control.collecting import KEPT_US
 from gateway.control.comparing import SETTLING_US, WAITING, Bounds, Comparing
 from gateway.core.comparison import Cause, Kind, MatchRate, Rule, Rules
@@ -148,7 +148,7 @@ async def test_rules_added_later_score_the_history_again_even_after_a_restart(
 
 
 def _rows(folder: Path) -> str:
-    with sqlite3.connect(folder / FILE_NAME) as database:
+    with sqlite3.connect(folder / COMPARISONS_FILE.name) as database:
         kept = database.execute("select comparison from kept").fetchall()
         return repr(kept + database.execute("select example from examples").fetchall())
 
@@ -217,7 +217,7 @@ async def test_a_flood_is_dropped_and_a_broken_answer_is_counted(tmp_path: Path)
 @pytest.mark.parametrize("content", [b"not a database at all, really", b""])
 async def test_a_file_that_is_none_is_said_and_hurts_nobody(tmp_path: Path, content: bytes) -> None:
     """A foreign file is left as it is, the comparison goes on in memory; an empty one is filled."""
-    path = tmp_path / FILE_NAME
+    path = tmp_path / COMPARISONS_FILE.name
     path.write_bytes(content * 100)
     one = await comparing(tmp_path, HandClock())
     one.tick({MATCHED: 7.0}, "rollout-1")
@@ -232,7 +232,7 @@ async def test_a_file_that_is_none_is_said_and_hurts_nobody(tmp_path: Path, cont
 async def test_a_file_of_the_version_before_keeps_what_people_decided(tmp_path: Path) -> None:
     """Its counts cannot be told from controls and go; its rules stay."""
     rule = {"rule": {"path": "a", "reason": "why", "ignore": True}, "by": "bob", "at_us": 7}
-    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+    with sqlite3.connect(tmp_path / COMPARISONS_FILE.name) as database:
         database.executescript(
             """
             create table facts (name text primary key, value text not null) strict;

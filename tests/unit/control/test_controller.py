@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -195,11 +197,8 @@ async def test_a_change_is_stored_before_it_is_published(room: Room) -> None:
 
     class Watching(RecordedWorkers):
         def publish(self, routing: Any) -> None:
-            row = room.store._thread.submit(
-                lambda: room.store._connection.execute(
-                    "select max(version) from rollout_state"
-                ).fetchone()
-            ).result()
+            with closing(sqlite3.connect(room.store._thread.file.path)) as other:
+                row = other.execute("select max(version) from rollout_state").fetchone()
             seen.append(row[0])
             super().publish(routing)
 

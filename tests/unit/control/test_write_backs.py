@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.adapters.write_back_store import FILE_NAME, SqliteWriteBacks
+from gateway.adapters.write_back_store import WRITE_BACKS_FILE, SqliteWriteBacks
 from gateway.control.workers import WorkerChanged
 from gateway.control.write_backs import WriteBackRecord
 from gateway.errors import RefusedError, StoreUnavailableError
@@ -150,13 +150,13 @@ def _full(_failures: object) -> Any:
 
 async def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
     """The gateway runs; that nothing is on record is said."""
-    with sqlite3.connect(tmp_path / FILE_NAME) as foreign:
+    with sqlite3.connect(tmp_path / WRITE_BACKS_FILE.name) as foreign:
         foreign.execute("create table mine (x)")
     record, _ = await started(tmp_path)
     assert "another program" in record.view({}, on=True).trouble
     record.heard(failed(10))
     await record.close()
-    with sqlite3.connect(tmp_path / FILE_NAME) as foreign:
+    with sqlite3.connect(tmp_path / WRITE_BACKS_FILE.name) as foreign:
         assert foreign.execute("select name from sqlite_schema").fetchall() == [("mine",)]
 
 
