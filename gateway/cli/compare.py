@@ -16,6 +16,7 @@ from rich.text import Text
 
 from gateway.cli import figures
 from gateway.cli.session import Exit
+from gateway.core.comparison import percent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ _PIPE_WIDTH: Final = 110
 _ID_CELLS: Final = 32
 _FIXES_SHOWN: Final = 3
 _LEAST_SHOWN: Final = 0.001
-_COLUMNS: Final = ("listings", "controls", "verdict", "field", "kind", "cause")
+_COLUMNS: Final = ("listings", "old_itself", "verdict", "field", "kind", "cause")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +86,16 @@ def lines(found: dict[str, Any], say: Texts, *, width: int) -> list[Text]:
 
 def _sentence(found: dict[str, Any], say: Texts) -> str:
     if found["match_rate"] is None:
-        return say("cmp_none")
+        return say("nothing_compared")
     if say.language == "en":
         return str(found["sentence"])
-    shares = {"rate": _cut(found["match_rate"]), "lower": _cut(found["lower_bound"])}
     return say(
-        "cmp_sentence",
+        "agree",
         listings=f"{found['listings']:,}",
+        rate=percent(found["match_rate"]),
+        lower=percent(found["lower_bound"]),
         confidence=f"{found['confidence'] * 100:g}",
-        **shares,
     )
-
-
-def _cut(share: float) -> str:
-    tenths = int(share * 1000 + 1e-9)
-    return f"{tenths // 10}.{tenths % 10}" if tenths % 10 else f"{tenths // 10}"
 
 
 def _style(found: dict[str, Any]) -> str:
@@ -136,7 +132,7 @@ def _pace(pace: dict[str, Any], say: Texts) -> Text:
 
 
 def _table(differences: list[dict[str, Any]], say: Texts, *, width: int) -> list[Text]:
-    names = [say(f"cmp_{name}") for name in _COLUMNS]
+    names = [say(name) for name in _COLUMNS]
     longest = max(len(each["path"]) for each in differences[:_FIELDS_SHOWN])
     widths = [10, 10, 18, max(10, min(longest, width - 82)), 10, 24]
     drawn = [figures.row([(name, "dim") for name in names], widths, right=(0, 1))]
@@ -196,7 +192,7 @@ def _fixes(found: dict[str, Any], say: Texts) -> list[Text]:
         drawn.append(_fact(say("cmp_since"), Text(what)))
     if found["fixes"] and found["overall_listings"] != found["listings"]:
         overall = found["overall_rate"]
-        rate = figures.DASH if overall is None else f"{_cut(overall)} %"
+        rate = figures.DASH if overall is None else percent(overall)
         said = say("cmp_overall", rate=rate, listings=f"{found['overall_listings']:,}")
         drawn.append(_fact("", Text(said, style="dim")))
     return drawn

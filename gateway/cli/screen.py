@@ -128,7 +128,8 @@ def _title(state: State, say: Texts, *, width: int, away: str | None) -> Text:
     status = state["status"]
     left = Text(no_wrap=True)
     left.append("syncgate ", style="bold")
-    left.append(f" {say('away' if away else status)} ", style=_BADGE["away" if away else status])
+    badge = "away" if away else status
+    left.append(f" {say(badge).upper()} ", style=_BADGE[badge])
     left.append("  ")
     if state["phase"] is None:
         left.append(say("not_started"))

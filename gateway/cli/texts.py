@@ -1,10 +1,15 @@
-"""Every sentence the command says, in the operators' two languages: key -> (English, Japanese)."""
+"""
+Every sentence the command says, in the operators' two languages: key -> (English, Japanese).
+
+Single words that stand on the dashboard too are in `gateway.core.vocabulary`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
 from gateway.cli.data_texts import DATA_TEXTS
+from gateway.core.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,19 +18,10 @@ Language = Literal["en", "ja"]
 
 TEXTS: Final[dict[str, tuple[str, str]]] = {
     # the state
-    "idle": ("IDLE", "待機中"),
-    "running": ("RUNNING", "進行中"),
-    "paused": ("PAUSED", "一時停止"),
-    "rolled_back": ("ROLLED BACK", "切り戻し済み"),
-    "emergency_stopped": ("EMERGENCY STOP", "緊急停止"),
-    "completed": ("COMPLETED", "完了"),
     "away": ("NO ANSWER", "応答なし"),
     "phase": ("phase {number} of {count} · {title}", "フェーズ {number}/{count}・{title}"),
     "not_started": ("not started", "未開始"),
     "to_new": ("to new", "新へ"),
-    "reads_to_new": ("reads to new", "読取を新へ"),
-    "writes_to_new": ("writes to new", "書込を新へ"),
-    "by_hand": ("set by hand", "手動設定"),
     "why": ("Why", "理由"),
     "do": ("Do", "次に"),
     "nothing_to_do": ("nothing now", "今は操作不要"),
@@ -35,11 +31,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "mirror": ("mirroring to {to}", "{to} へミラー中"),
     "dry_run": ("dry run", "ドライラン"),
     # the comparison
-    "cmp_none": ("Nothing was compared yet.", "まだ比較結果がありません。"),
-    "cmp_sentence": (
-        "{rate} % of {listings} listings agree (at least {lower} % with {confidence} % confidence)",
-        "{listings} 件中 {rate} % が一致(信頼度 {confidence} % で少なくとも {lower} %)",
-    ),
     "cmp_mirror": ("mirroring", "ミラー"),
     "cmp_on": ("on, as dry runs: {means}", "有効・ドライラン: {means}"),
     "cmp_off": ("OFF: {why}", "無効: {why}"),
@@ -67,15 +58,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "cmp_slower": ("{percent} % slower", "{percent} % 遅い"),
     "cmp_trouble": ("not kept", "保存不可"),
     "cmp_nothing": ("No differences.", "相違はありません。"),
-    "cmp_listings": ("listings", "件数"),
-    "cmp_field": ("field", "項目"),
-    "cmp_kind": ("kind", "種類"),
-    "cmp_cause": ("cause", "原因"),
-    "cmp_verdict": ("verdict", "判定"),
-    "cmp_controls": ("old itself", "旧同士"),
-    "verdict_real": ("real", "実質的"),
-    "verdict_noise": ("noise", "ノイズ"),
-    "verdict_harmless": ("not counted", "対象外"),
     "cmp_control": ("control", "対照"),
     "cmp_control_on": (
         "{rate} % of the syncs repeated against old: {listings} listings",
@@ -112,31 +94,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{path} の相違を許容しました。比較済みの結果を再評価します。",
     ),
     "cmp_written": ("{count} differences written to {path}", "相違 {count} 件を {path} に出力"),
-    "kind_missing": ("missing", "欠落"),
-    "kind_extra": ("extra", "余分"),
-    "kind_type": ("type", "型"),
-    "kind_value": ("value", "値"),
-    "kind_order": ("order", "順序"),
-    "kind_format": ("format", "書式"),
-    "cause_format_only": ("written differently", "表記のみ"),
-    "cause_null_against_absent": ("null against absent", "null と欠落"),
-    "cause_precision": ("precision", "精度"),
-    "cause_time_zone": ("time zone", "時間帯"),
-    "cause_generated": ("made up anew", "自動生成値"),
-    "cause_order": ("order", "順序"),
-    "cause_real": ("real", "実際の相違"),
-    "cause_unreadable": ("cannot be read", "読取不能"),
     # the table of systems
-    "systems": ("Systems", "システム"),
     "last_seconds": ("last {span}", "直近 {span}"),
-    "requests": ("req/s", "件/秒"),
-    "errors": ("errors", "エラー率"),
     "rejected": ("4xx", "4xx"),
     "per_1000": ("per 1000", "千件毎"),
-    "breaker": ("breaker", "遮断器"),
-    "health": ("health", "死活"),
-    "healthy": ("ok", "正常"),
-    "unhealthy": ("down", "異常"),
     "unprobed": ("-", "-"),
     "closed": ("closed", "閉"),
     "open": ("OPEN", "開"),
@@ -163,16 +124,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "未確認(直接ご確認ください): {names}",
     ),
     # sections
-    "gates": ("Gates", "ゲート"),
     "no_gates": ("none in this phase", "このフェーズにはありません"),
-    "value": ("value", "値"),
-    "asked": ("asked", "基準"),
-    "sample": ("sample", "標本"),
-    "pass": ("pass", "合格"),
-    "fail": ("fail", "不合格"),
-    "inconclusive": ("too little data", "データ不足"),
-    "error": ("not measured", "測定不能"),
-    "evidence": ("Evidence against new", "新システムに不利な証拠"),
     "fired": ("FIRED", "成立"),
     "estimate": ("{rate} ({low}-{high}) of {sample}", "{rate}({low}〜{high})/{sample} 件"),
     "no_sign": ("no sign", "兆候なし"),
@@ -181,7 +133,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "rolls_back_in": ("rolls back in {span}", "{span} 後に自動切り戻し"),
     "escalates_in": ("escalates in {span}", "{span} 後に上申"),
     "held": ("held by {who}: {why}", "{who} が保留: {why}"),
-    "events": ("Events", "出来事"),
     "resources": ("Machine", "資源"),
     "cpu_ratio": ("CPU", "CPU"),
     "memory_ratio": ("memory", "メモリ"),
@@ -190,10 +141,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "database_load_ratio": ("database", "DB"),
     "api_usage_ratio": ("API use", "API 使用"),
     "more": ("… {count} more", "… 他 {count} 件"),
-    "critical": ("critical", "重大"),
-    "high": ("high", "高"),
-    "medium": ("medium", "中"),
-    "low": ("low", "低"),
     "store_down": (
         "The state cannot be written: nothing will be changed until it can.",
         "状態を書き込めません。復旧まで変更は行われません。",
@@ -402,7 +349,7 @@ class Texts:
 
     def __call__(self, key: str, **values: object) -> str:
         """Say it; a key nobody wrote a sentence for is shown as it is."""
-        pair = TEXTS.get(key) or DATA_TEXTS.get(key)
+        pair = TEXTS.get(key) or DATA_TEXTS.get(key) or VOCABULARY.get(key)
         return pair[self._column].format(**values) if pair else key.replace("_", " ")
 
     def span(self, seconds: float) -> str:

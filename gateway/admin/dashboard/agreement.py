@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from gateway.admin.dashboard.words import DASH
+from gateway.core.comparison import percent
 
 if TYPE_CHECKING:
     from gateway.admin.compared import Comparisons, DifferenceSummary
@@ -38,8 +39,8 @@ def _sentence(found: Comparisons, say: Words) -> str:
         return found.sentence
     return say("agree").format(
         listings=f"{found.listings:,}",
-        rate=_cut(found.match_rate),
-        lower=_cut(found.lower_bound),
+        rate=percent(found.match_rate),
+        lower=percent(found.lower_bound),
         confidence=f"{found.confidence * 100:g}",
     )
 
@@ -78,7 +79,7 @@ def _table(differences: list[DifferenceSummary], say: Words) -> str:
 
 
 def _row(each: DifferenceSummary, say: Words) -> str:
-    verdict = say(each.verdict)
+    verdict = say(f"verdict_{each.verdict}")
     if each.p_value is not None and each.verdict != "harmless":
         few = each.p_value < _LEAST_P
         verdict += f" (p {'< 0.001' if few else f'{each.p_value:.3f}'})"
@@ -101,11 +102,6 @@ def _row(each: DifferenceSummary, say: Words) -> str:
 def _value(value: object) -> str:
     text = DASH if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _cut(share: float) -> str:
-    tenths = int(share * 1000 + 1e-9)
-    return f"{tenths // 10}.{tenths % 10}" if tenths % 10 else f"{tenths // 10}"
 
 
 def _e(value: object) -> str:

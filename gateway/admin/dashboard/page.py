@@ -140,7 +140,10 @@ def _weights(state: Rollout, say: Words) -> str:
     if state.read_weight_percent == state.write_weight_percent:
         shares = [("to_new", state.write_weight_percent)]
     else:
-        shares = [("reads", state.read_weight_percent), ("writes", state.write_weight_percent)]
+        shares = [
+            ("reads_to_new", state.read_weight_percent),
+            ("writes_to_new", state.write_weight_percent),
+        ]
     note = (
         f' <span class="dim">({_e(say("by_hand"))})</span>'
         if state.override and state.status in _BY_HAND
@@ -178,7 +181,8 @@ def _systems(systems: list[SystemFigures], say: Words) -> str:
     rows = []
     for one in systems:
         pace = one.sync_seconds_per_1000
-        health = figures.DASH if one.healthy is None else say("ok" if one.healthy else "down")
+        word = "healthy" if one.healthy else "unhealthy"
+        health = figures.DASH if one.healthy is None else say(word)
         rows.append(
             _cells(
                 (one.system.value, ""),

@@ -1,47 +1,28 @@
-"""What the dashboard says, in the operators' two languages, and how it writes figures."""
+"""
+What only the dashboard says, in the operators' two languages, and how it writes figures.
+
+Words that stand on the command line too are in `gateway.core.vocabulary`.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from gateway.core.vocabulary import VOCABULARY
+
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "title": ("Rollout", "ロールアウト"),
-    "idle": ("Idle", "待機中"),
-    "running": ("Running", "進行中"),
-    "paused": ("Paused", "一時停止"),
-    "rolled_back": ("Rolled back", "切り戻し済み"),
-    "emergency_stopped": ("Emergency stop", "緊急停止"),
-    "completed": ("Completed", "完了"),
     "phase": ("phase", "フェーズ"),
     "do": ("Run", "実行"),
     "nothing": ("Nothing to do now.", "今は操作不要です。"),
     "to_new": ("to new", "新システムへ"),
-    "reads": ("reads to new", "読取を新へ"),
-    "writes": ("writes to new", "書込を新へ"),
-    "by_hand": ("set by hand", "手動設定"),
     "bake_left": ("healthy time left", "健全な稼働の残り"),
-    "systems": ("Systems", "システム"),
     "last": ("last", "直近"),
     "system": ("system", "システム"),
-    "requests": ("req/s", "件/秒"),
-    "errors": ("errors", "エラー率"),
     "per_1000": ("per 1,000", "千件毎"),
     "breaker": ("breaker", "遮断器"),
-    "health": ("health", "死活"),
-    "ok": ("ok", "正常"),
-    "down": ("down", "異常"),
-    "gates": ("Gates", "ゲート"),
     "gate": ("gate", "ゲート"),
-    "verdict": ("verdict", "判定"),
-    "pass": ("pass", "合格"),
-    "fail": ("fail", "不合格"),
-    "inconclusive": ("too little data", "データ不足"),
-    "error": ("not measured", "測定不能"),
-    "value": ("value", "値"),
-    "asked": ("asked", "基準"),
-    "sample": ("sample", "標本"),
     "because": ("why", "理由"),
-    "evidence": ("Evidence against new", "新システムに不利な証拠"),
     "rule": ("rule", "規則"),
     "threshold": ("threshold", "閾値"),
     "level": ("evidence", "証拠"),
@@ -54,11 +35,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "decisions": ("Waiting for a person", "判断待ち"),
     "left": ("left", "残り"),
     "held": ("held by", "保留者"),
-    "events": ("Events", "出来事"),
-    "critical": ("critical", "重大"),
-    "high": ("high", "高"),
-    "medium": ("medium", "中"),
-    "low": ("low", "低"),
     "gone": ("The gateway has not answered since", "ゲートウェイの応答がありません:"),
     "token": ("Admin token", "管理トークン"),
     "sign_in": ("Sign in", "サインイン"),
@@ -69,11 +45,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "トークンが必要です(GATEWAY_ADMIN_TOKENS を参照)。",
     ),
     "agreement": ("Old and new compared", "旧と新の比較"),
-    "agree": (
-        "",
-        "{listings} 件中 {rate} % が一致(信頼度 {confidence} % で少なくとも {lower} %)",
-    ),
-    "nothing_compared": ("Nothing was compared yet.", "まだ比較結果がありません。"),
     "dry_runs": ("dry runs: {means}", "ドライラン: {means}"),
     "faster": ("{percent} % faster than old", "旧より {percent} % 速い"),
     "slower": ("{percent} % slower than old", "旧より {percent} % 遅い"),
@@ -85,29 +56,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "{listings} listings of old checked against itself",
         "旧同士の対照 {listings} 件",
     ),
-    "listings": ("listings", "件数"),
-    "old_itself": ("old itself", "旧同士"),
-    "field": ("field", "項目"),
-    "kind": ("kind", "種類"),
-    "cause": ("cause", "原因"),
     "example": ("example: old → new", "例: 旧 → 新"),
-    "real": ("real", "実質的"),
-    "noise": ("noise", "ノイズ"),
-    "harmless": ("not counted", "対象外"),
-    "kind_missing": ("missing", "欠落"),
-    "kind_extra": ("extra", "余分"),
-    "kind_type": ("type", "型"),
-    "kind_value": ("value", "値"),
-    "kind_order": ("order", "順序"),
-    "kind_format": ("format", "書式"),
-    "cause_format_only": ("written differently", "表記のみ"),
-    "cause_null_against_absent": ("null against absent", "null と欠落"),
-    "cause_precision": ("precision", "精度"),
-    "cause_time_zone": ("time zone", "時間帯"),
-    "cause_generated": ("made up anew", "自動生成値"),
-    "cause_order": ("order", "順序"),
-    "cause_real": ("real", "実際の相違"),
-    "cause_unreadable": ("cannot be read", "読取不能"),
     "policy": ("policy", "ポリシー"),
     "daily": ("Daily report", "日次レポート"),
     "weekly": ("Weekly report", "週次レポート"),
@@ -126,7 +75,7 @@ class Words:
 
     def __call__(self, key: str) -> str:
         """Say it; a key without a word is shown as it is."""
-        pair = WORDS.get(key)
+        pair = WORDS.get(key) or VOCABULARY.get(key)
         return pair[self._column] if pair else key.replace("_", " ")
 
     def span(self, seconds: float) -> str:

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.admin.dashboard.words import WORDS, Words
+from gateway.cli.data_texts import DATA_TEXTS
 from gateway.cli.screen import screen
 from gateway.cli.texts import TEXTS, Texts, pick_language
+from gateway.core.vocabulary import VOCABULARY
 from tests.support.rollout_state import rollout_state
 
 SAY = Texts("en")
@@ -114,6 +117,15 @@ def test_both_languages_take_the_same_figures(key):
     ]
     assert names[0] == names[1]
     assert all(TEXTS[key])
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_page_and_terminal_say_the_same_word_for_the_same_thing(language):
+    """Neither writes it again for itself."""
+    assert not VOCABULARY.keys() & (TEXTS.keys() | DATA_TEXTS.keys() | WORDS.keys())
+    column = ("en", "ja").index(language)
+    for key in VOCABULARY.keys() - {"agree"}:
+        assert Texts(language)(key) == Words(language)(key) == VOCABULARY[key][column]
 
 
 @pytest.mark.parametrize(
