@@ -52,6 +52,8 @@ _BOOT_BYTES: Final = 4
 _FIRST_CONTACT_S: Final = 5.0
 _MARGIN: Final = 6
 """A holder stops this part of the lease's time before it ends."""
+_LATE: Final = 2
+"""An answer within this part of `timeout_ms` is in time."""
 
 _ALONE_AFTER_US: Final = 8_000_000
 _ALONE_BEYOND_US: Final = 30_000_000
@@ -188,6 +190,7 @@ async def _in_a_fleet(
         copy=spare,
         clock=clock,
         place=f"Redis at {address}",
+        late_after_s=address.timeout_s / _LATE,
         follow_clock=clock.follow,
         trouble=trouble,
     )

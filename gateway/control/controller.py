@@ -390,6 +390,7 @@ class Controller:
             windows_s,
             measurements=self._fleet.figures(self._measurements.newest()),
             unknown=self._fleet.unknown(),
+            store_late_ms=self._fleet.late_ms,
         )
 
     async def _look(self) -> None:

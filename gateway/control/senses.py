@@ -52,6 +52,7 @@ class Senses:
         *,
         measurements: tuple[Measurement, ...] | None = None,
         unknown: tuple[str, ...] = (),
+        store_late_ms: int = 0,
     ) -> Inputs:
         """Give all that a judgement rests on; `unknown` names replicas nobody hears of."""
         while self._reports and self._reports[0].at_us < now_us - REPORTS_KEPT_US:
@@ -65,6 +66,7 @@ class Senses:
             reports=tuple(self._reports),
             mirror_off=self._mirror_off(),
             unknown_replicas=unknown,
+            store_late_ms=store_late_ms,
         )
 
     def reported(self, reports: Sequence[ports.UserReport]) -> None:

@@ -10,6 +10,7 @@ it.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -80,6 +81,10 @@ class Fleet:
     members: Members = field(init=False)
     heard_us: int | None = None
     """When the board answered last."""
+    late_after_s: float = math.inf
+    """An answer that takes longer tells of the others too late to promote by it."""
+    late_ms: int = 0
+    """How long the last answer took, if that was too long."""
     listening_since_us: int = 0
     """Since when it has answered second by second."""
     trouble: str = ""
@@ -145,11 +150,15 @@ class Fleet:
     async def post(self, body: PostingBody) -> BoardReading:
         """Put our second up and read the others'; StateError when the board is not ours to use."""
         newest = body.items[-1][0] if body.items else 0
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
         try:
             reading = await self.board.post(postings.write(body))
         except StateError as error:
             self.trouble = error.message
             raise
+        took_s = loop.time() - begun_s
+        self.late_ms = round(took_s * 1_000) if took_s > self.late_after_s else 0
         self.outbox.posted(newest, self.clock.now_us())
         return reading
 

@@ -158,6 +158,10 @@ _FINDINGS: Final[dict[str, tuple[str, str]]] = {
         "What {replica} sees is unknown (silent, or unable to take part): while that lasts nothing is promoted.",
         "レプリカ {replica} の状況が不明です(応答なし、または参加できない状態)。判明するまで昇格しません。",
     ),
+    "store_late": (
+        "The fleet's store takes {late_ms} ms to answer: what is known of the others is late, so nothing is promoted.",
+        "共有ストアの応答に {late_ms} ミリ秒かかっています。他のレプリカの状況が遅れて届くため、昇格しません。",
+    ),
     "old_failing": (
         "Old fails {value} of its requests (sample {sample}, limit {threshold}); new does not.",
         "旧システムのエラー率は {value} です(標本 {sample}、上限 {threshold})。新システムは正常です。",

@@ -95,6 +95,8 @@ class Inputs:
     """Why writes are not mirrored although the phase wants it."""
     unknown_replicas: tuple[str, ...] = ()
     """Replicas of the fleet whose numbers are missing in all of this, by name."""
+    store_late_ms: int = 0
+    """How long the fleet's store took to answer, where that is too long to promote by."""
 
 
 def inputs_to_json(inputs: Inputs) -> dict[str, Any]:
@@ -108,6 +110,7 @@ def inputs_to_json(inputs: Inputs) -> dict[str, Any]:
         "reports": [_plain(each) for each in inputs.reports],
         "mirror_off": inputs.mirror_off,
         "unknown_replicas": list(inputs.unknown_replicas),
+        "store_late_ms": inputs.store_late_ms,
     }
 
 
@@ -134,6 +137,7 @@ def inputs_from_json(raw: dict[str, Any]) -> Inputs:
         reports=tuple(UserReport(**_typed(each)) for each in raw["reports"]),
         mirror_off=raw.get("mirror_off"),
         unknown_replicas=tuple(raw.get("unknown_replicas", ())),
+        store_late_ms=int(raw.get("store_late_ms", 0)),
     )
 
 

@@ -100,6 +100,9 @@ class Engine:
         if inputs.unknown_replicas:
             findings = (*judgement.findings, _unknown(inputs.unknown_replicas))
             judgement = replace(judgement, findings=findings)
+        if inputs.store_late_ms:
+            findings = (*judgement.findings, _late(inputs.store_late_ms))
+            judgement = replace(judgement, findings=findings)
         return judgement, watch
 
     def _after(self, answer: Step | Refused, watch: Watch) -> Engine:
@@ -117,6 +120,15 @@ def _unknown(replicas: tuple[str, ...]) -> Finding:
         key=REPLICA_UNKNOWN, severity=Severity.HIGH, blame=Blame.UNDECIDED,
         reaction=Reaction.PAGE, value=None, threshold=None, sample=len(replicas),
         note=note(REPLICA_UNKNOWN, replica=", ".join(replicas)),
+    )  # fmt: skip
+
+
+def _late(late_ms: int) -> Finding:
+    """Nothing is promoted and no time counts as healthy; nobody need get up for it."""
+    return Finding(
+        key="store_late", severity=Severity.LOW, blame=Blame.UNDECIDED,
+        reaction=Reaction.WAIT, value=None, threshold=None, sample=0,
+        note=note("store_late", late_ms=late_ms),
     )  # fmt: skip
 
 

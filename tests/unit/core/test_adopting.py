@@ -41,3 +41,25 @@ def test_a_replica_of_which_nobody_hears_is_named_and_holds_the_promotion() -> N
     turn = engine.order(rollout.Promote("alice", "now"), inputs)
     assert isinstance(turn.answer, rollout.Refused)
     assert inputs_from_json(inputs_to_json(inputs)) == inputs
+
+
+def test_a_store_that_answers_late_holds_the_promotion_until_it_is_in_time() -> None:
+    """What is known of the others is late: nothing bakes, nothing is promoted, nobody is paged."""
+    engine = rollout.begin(quick_plan())
+    engine = engine.order(rollout.Start("alice", "go", "salt"), Inputs(1_000_000)).engine
+    for second in range(2, 6):
+        inputs = Inputs(second * 1_000_000, store_late_ms=212)
+        turn = engine.look(inputs)
+        engine = turn.engine
+    assert engine.state.bake_us == 0
+    assert not engine.state.incidents
+    [held] = [g for g in engine.readiness(turn.judgement, 5_000_000) if g.name == "store_late"]
+    assert held.verdict is Verdict.INCONCLUSIVE
+    assert "212 ms" in held.reason
+    assert "212" in held.reason_ja
+    turn = engine.order(rollout.Promote("alice", "now"), inputs)
+    assert isinstance(turn.answer, rollout.Refused)
+    assert inputs_from_json(inputs_to_json(inputs)) == inputs
+    for second in range(6, 9):
+        engine = engine.look(Inputs(second * 1_000_000)).engine
+    assert engine.state.why.key == "waiting"
