@@ -9,7 +9,8 @@ the refill is what one second brings (and at least one request per holder): half
 credit, the rest as permits.
 
 **The ledger is away.** What is in hand runs out; then each holder keeps to its part of the rate
-(rate / holders), without a burst. **The ledger forgot** (restarted empty, failed
+(rate / holders) since the ledger went, without a burst, and goes on so for the moment until it is
+answered again: who asks for little notices nothing. **The ledger forgot** (restarted empty, failed
 over): every ask says how far ahead the account was when last heard of, and for the time without
 answers it is taken that every holder let through as much as this one did.
 """
@@ -33,6 +34,8 @@ SETTLE_EVERY_US: Final = 4 * SECOND_US
 SHORT_EVERY_US: Final = SECOND_US // 4
 """A key whose account is empty is asked for again after this long."""
 UNANSWERED_US: Final = SECOND_US
+SETTLING_US: Final = SECOND_US // 4
+"""How long a holder keeps to its part when the ledger is back and has not answered it yet."""
 IDLE_US: Final = 4 * SECOND_US
 LOOKS_PER_ARRIVAL: Final = 3
 MOST_ASKS: Final = 500
@@ -70,7 +73,8 @@ class Grant:
     key: str | bytes
     granted: int
     credit: int
-    """May be used uncharged; 0 while the account is overdrawn, -1: the ledger has no room."""
+    """May be used uncharged; 0 while the account is overdrawn, -1: keep to your part (the ledger
+    has no room, or forgot and has to hear everybody first, or others overdrew the account)."""
     ahead_us: int
 
 
@@ -79,8 +83,8 @@ class _Share:
 
     __slots__ = (
         "ahead_us", "alone", "asked_us", "credit", "demand", "heard_us", "next_us",
-        "pending", "permits", "put_off", "seen_us", "short", "since_us", "tat", "unsure",
-        "until_us", "used", "want",
+        "pending", "permits", "put_off", "seen_us", "settling", "short", "since_us", "tat",
+        "unsure", "until_us", "used", "want",
     )  # fmt: skip
 
     def __init__(self, credit: int, now_us: int) -> None:
@@ -96,6 +100,7 @@ class _Share:
         self.short = False
         self.pending = False
         self.put_off = False
+        self.settling = False
         self.tat = 0
         self.heard_us = self.asked_us = self.next_us = self.since_us = self.seen_us = now_us
 
@@ -109,6 +114,10 @@ class ShareTable:
         self._shares: OrderedDict[str | bytes, _Share] = OrderedDict()
         self._touched: dict[str | bytes, _Share] = {}
         self._connected_until_us = 0
+        """Once that is past: since when the ledger is away."""
+        self._went_us = self._back_us = 0
+        self._answer_us = 0
+        """How long the last answer took."""
         self._looked_us = 0
         self._holders = 0
         self.share_with(holders)
@@ -130,11 +139,16 @@ class ShareTable:
 
     def heard(self, now_us: int) -> None:
         """Take note that the ledger answers."""
+        if now_us >= self._connected_until_us:
+            self._went_us = self._connected_until_us or now_us
+            self._back_us = now_us
+            for share in self._touched.values():
+                share.settling = True
         self._connected_until_us = now_us + LEASE_US
 
-    def lost(self) -> None:
+    def lost(self, now_us: int) -> None:
         """Take note that the ledger does not answer: we have what is in hand, then our part."""
-        self._connected_until_us = 0
+        self._connected_until_us = min(self._connected_until_us, now_us)
 
     def admit(self, key: str | bytes, now_us: int) -> Admission:
         """Decide one arrival with what is here."""
@@ -155,7 +169,8 @@ class ShareTable:
             share.credit -= 1
             share.used += 1
             return ALLOWED
-        if now_us >= self._connected_until_us or share.alone:
+        settling = share.settling and now_us - self._back_us < SETTLING_US
+        if settling or share.alone or now_us >= self._connected_until_us:
             return self._by_oneself(share, now_us)
         share.short = True
         return Admission(allowed=False, retry_after_us=self._wait_us(share, now_us))
@@ -180,7 +195,8 @@ class ShareTable:
         for key in list(self._touched):
             share = self._touched[key]
             if share.pending:
-                if now_us - share.asked_us < UNANSWERED_US:
+                into_the_void = share.settling and share.asked_us < self._back_us
+                if now_us - share.asked_us < UNANSWERED_US and not into_the_void:
                     continue
                 share.pending = False
                 share.used += share.unsure
@@ -205,11 +221,15 @@ class ShareTable:
             share.permits = 0
         share.permits += grant.granted
         share.until_us = share.asked_us + LEASE_US
-        share.pending = share.short = False
+        share.pending = share.short = share.settling = False
         share.unsure = 0
         share.alone = grant.credit < 0
         if not share.alone:
             share.tat = 0
+        elif not share.tat:
+            # Of the credit that it has, one is left: it does not begin with a refusal.
+            share.tat = self._used_up(now_us) - min(1, share.credit) * self._part.period_us
+        self._answer_us = now_us - share.asked_us
         share.credit = max(0, grant.credit - share.used)
         share.ahead_us, share.heard_us = grant.ahead_us, now_us
         empty = not grant.granted and not share.credit
@@ -221,15 +241,26 @@ class ShareTable:
         """Keep to this holder's part of the rate."""
         part = self._part
         if not share.tat:
-            # What was in hand is used up; the burst may have been used by anybody.
-            share.tat = now_us * part.requests + part.tolerance
+            if not self._connected_until_us:
+                self._connected_until_us = now_us  # it was never there
+            away = now_us >= self._connected_until_us
+            since_us = self._connected_until_us if away else self._went_us
+            if self._holders > self._quota.burst:
+                since_us = now_us  # a whole request of each would be more than the burst
+            share.tat = self._used_up(since_us)
         admission, share.tat = limiter.admit(share.tat, now_us, part)
-        if admission.allowed:
+        if admission.allowed and share.alone and now_us < self._connected_until_us:
+            share.used += 1
+        elif admission.allowed:
             # For a ledger that forgot: taken that every holder lets through as much.
             each_us = self._holders * self._quota.period_us // self._quota.requests
             share.ahead_us = self._ahead_us(share, now_us) + each_us
             share.heard_us = now_us
         return admission
+
+    def _used_up(self, at_us: int) -> int:
+        """Give the TAT of who has nothing left: the burst may have been used by anybody."""
+        return at_us * self._part.requests + self._part.tolerance
 
     def _short(self, share: _Share, now_us: int) -> bool:
         """Whether what is left may not last until an answer comes."""
@@ -237,7 +268,8 @@ class ShareTable:
             return False
         lately = self._recent(share, now_us) if share.demand else 0
         left = share.credit + (share.permits if now_us < share.until_us else 0)
-        return share.short or left <= min(max(lately, share.want), self._refill) // 4
+        lasts_us = left * SECOND_US // max(1, min(max(lately, share.want), self._refill))
+        return share.short or lasts_us <= max(SHORT_EVERY_US, 2 * self._answer_us)
 
     def _recent(self, share: _Share, now_us: int) -> int:
         """Give the requests per second since the last ask."""

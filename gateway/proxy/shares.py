@@ -82,7 +82,7 @@ class FleetLimits:
         if not grants.connected:
             self._connected_until_us = 0
             for table in self._tables.values():
-                table.lost()
+                table.lost(now_us)
             return
         self._connected_until_us = now_us + LEASE_US
         for table in self._tables.values():

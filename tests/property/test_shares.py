@@ -98,7 +98,7 @@ class Fleet(RuleBasedStateMachine):
     def everybody_believes_it_gone(self) -> None:
         """An answer was late; the next one tells that the ledger is there."""
         for table in self.tables:
-            table.lost()
+            table.lost(self.now_us)
 
     @rule()
     def ledger_goes(self) -> None:

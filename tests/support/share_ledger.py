@@ -95,4 +95,6 @@ class MemoryLedger:
         account.tat_us = now_us + ahead_us
         if mine is not None or len(account.holders) < MAX_HOLDERS:
             account.holders[one.holder] = _Holder(ask.want, ask.hand + grant, now_us)
-        return Grant(ask.key, grant, credit if ahead_us <= full_us and not forgot else 0, ahead_us)
+        overdrawn = ahead_us > full_us
+        apart = forgot or (overdrawn and ask.want <= refill / holders)
+        return Grant(ask.key, grant, -1 if apart else 0 if overdrawn else credit, ahead_us)

@@ -14,18 +14,25 @@
 --             ten minutes; what was asked for in neither of two turns is forgotten.
 -- ARGV  1 holders    how many replicas' workers share     2 lease_us  how long permits may be kept
 --       3 accounts   how many there may be in one turn
---       4 quotas     how many; then for each: requests, period_us, burst (rate = requests / period)
+--       4 deadline   on this server's clock; "0": none. Later than that nobody waits for the answer,
+--                    so nothing is charged and nothing handed out
+--       5 quotas     how many; then for each: requests, period_us, burst (rate = requests / period)
 --       then for each ask: account, quota (1..), holder, used (on credit), hand (permits left),
 --                          ahead_us (as the holder knows it; for a server that forgot), want
 -- Answer: {now_us, then for each ask: granted, credit, ahead_us}
 --         granted  permits to add to what is in hand, to be used within lease_us
 --         credit   how many may be used before they are charged; 0 while the account is overdrawn,
---                  -1 if there is no room for one more account: keep to your part of the rate
+--                  -1: keep to your part of the rate, because there is no room for one more account, or
+--                  this ledger forgot and has to hear everybody first, or the account is overdrawn, but
+--                  not by somebody who wants no more than that
 --         {foreign, key}: something that is not ours stands under that name
+--         {late, now_us}: the deadline is past
 local MAX_HOLDERS, TURN_US, KNOWN_US = 256, 600000000, 60000000
-local holders, lease_us, quotas = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
+local holders, lease_us, quotas = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[5])
+local deadline_us = tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
+if deadline_us > 0 and now_us > deadline_us then return {'late', string.format('%.0f', now_us)} end
 local turn = math.floor(now_us / TURN_US)
 local current, past = KEYS[turn % 2 + 1], KEYS[(turn + 1) % 2 + 1]
 for index = 1, 2 do
@@ -43,7 +50,7 @@ if written[1] ~= tostring(turn) then
   redis.call('PEXPIRE', current, math.ceil(TURN_US * 3 / 1000))
 end
 
-local first, width = 5 + 3 * quotas, 7
+local first, width = 6 + 3 * quotas, 7
 local asks = math.floor((#ARGV - first + 1) / width)
 local names, seen = {}, {}
 for ask = 0, asks - 1 do
@@ -81,7 +88,7 @@ end
 local answer = {string.format('%.0f', now_us)}
 for ask = 0, asks - 1 do
   local at = first + ask * width
-  local account, quota = accounts[ARGV[at]], 5 + 3 * (tonumber(ARGV[at + 1]) - 1)
+  local account, quota = accounts[ARGV[at]], 6 + 3 * (tonumber(ARGV[at + 1]) - 1)
   local requests, period_us, burst = tonumber(ARGV[quota]), tonumber(ARGV[quota + 1]), tonumber(ARGV[quota + 2])
   local holder, used, hand = ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   local known_us, want = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
@@ -119,7 +126,9 @@ for ask = 0, asks - 1 do
   if not mine and #account.order < MAX_HOLDERS then account.order[#account.order + 1] = holder end
   account.holders[holder] = {want = want, hand = hand + grant, at = now_us}
   answer[#answer + 1] = grant
-  answer[#answer + 1] = account.full and -1 or (ahead_us <= full_us and not forgot and credit or 0)
+  local overdrawn = ahead_us > full_us
+  local apart = account.full or forgot or overdrawn and want <= refill / holders
+  answer[#answer + 1] = apart and -1 or overdrawn and 0 or credit
   answer[#answer + 1] = ahead_us
 end
 

@@ -162,7 +162,7 @@ class LedgerContract:
         self, ledger: Ledger, passes: Passes
     ) -> None:
         """Until the account has room again."""
-        used = [HolderAsk("w", "client", QUOTA, ask("c", used=205))]
+        used = [HolderAsk("w", "client", QUOTA, ask("c", used=205, want=50))]
         [grant] = await ledger.exchange(used, holders=5)
         assert (grant.granted, grant.credit, grant.ahead_us) == (0, 0, 2_050_000)
         await passes(0.2)
@@ -170,6 +170,13 @@ class LedgerContract:
         [grant] = await ledger.exchange(later, holders=5)
         assert grant.credit == credit_of(QUOTA, 5)
         assert grant.ahead_us <= 1_850_000
+
+    async def test_who_wants_no_more_than_its_part_is_not_shut_out(self, ledger: Ledger) -> None:
+        """Others overdrew the account: it keeps to its part of the rate, and they wait."""
+        used = HolderAsk("greedy", "client", QUOTA, ask("m", used=205, want=100))
+        modest = HolderAsk("modest", "client", QUOTA, ask("m", want=20))
+        grants = await ledger.exchange([used, modest], holders=5)
+        assert [(grant.granted, grant.credit) for grant in grants] == [(0, 0), (0, -1)]
 
     async def test_an_empty_account_fills_with_time(self, ledger: Ledger, passes: Passes) -> None:
         """At the quota's rate, no faster."""
@@ -188,7 +195,7 @@ class LedgerContract:
         """The first round only listens; nobody is given a fresh burst."""
         known = ask("e", ahead_us=2_000_000, want=50)
         [first] = await ledger.exchange([HolderAsk("w", "client", QUOTA, known)], holders=5)
-        assert (first.granted, first.credit) == (0, 0)
+        assert (first.granted, first.credit) == (0, -1)
         [second] = await ledger.exchange(
             [HolderAsk("w", "client", QUOTA, ask("e", want=50))], holders=5
         )

@@ -263,7 +263,7 @@ class Siege:
                 for grant in await self.ledger.exchange(asks, holders=6):
                     table.granted(grant, self.now_us)
             except StateError:
-                table.lost()
+                table.lost(self.now_us)
             await asyncio.sleep(0.1)
 
     async def _client(self) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.core.limiter import ALLOWED, Quota, Standing
 from gateway.core.shares import (
     IDLE_US,
     LEASE_US,
     MOST_ASKS,
+    SETTLING_US,
     SHORT_EVERY_US,
     UNANSWERED_US,
     Grant,
@@ -14,6 +17,8 @@ from gateway.core.shares import (
     credit_of,
     refill_of,
 )
+from gateway.ports.fleet import HolderAsk
+from tests.support.share_ledger import MemoryLedger
 
 S = 1_000_000
 QUOTA = Quota.per_second(100, 200)
@@ -167,7 +172,7 @@ def test_who_hears_that_the_ledger_is_gone_need_not_wait() -> None:
     """The rest of the lease would be a time without anything."""
     table = connected()
     assert drained(table, S) == 10
-    table.lost()
+    table.lost(S)
     allowed = sum(table.admit(KEY, S + tick * 1_000).allowed for tick in range(1_000))
     assert 18 <= allowed <= 20
 
@@ -216,3 +221,60 @@ def test_one_round_of_asks_is_bounded() -> None:
         table.admit(b"%d" % number, 4 * S)
     assert len(table.asks(4 * S)) == MOST_ASKS
     assert len(table.asks(4 * S + 100_000)) == 1
+
+
+@pytest.mark.parametrize("forgot", [False, True])
+def test_who_asks_for_little_does_not_notice_that_the_ledger_is_away(forgot: bool) -> None:
+    """A part of the rate, evenly: no refusal when it goes, while it is away, when it is back."""
+    now_us = 0
+    ledger, table = MemoryLedger(lambda: now_us), connected()
+    refused: list[int] = []
+    for now_us in range(S, 12 * S, 10_000):
+        if 3 * S <= now_us < 7 * S:
+            table.lost(now_us)
+        elif now_us % 100_000 == 0:
+            if forgot and now_us == 7 * S:
+                ledger.forget()
+            for ask in table.asks(now_us):
+                table.granted(ledger.answer(HolderAsk("w", "client", QUOTA, ask), 5), now_us)
+            table.heard(now_us)
+        if now_us % 60_000 == 0 and not table.admit(KEY, now_us).allowed:  # of 20 a second, 16
+            refused.append(now_us)
+    assert refused == []
+
+
+def test_a_ledger_that_is_back_is_asked_at_once() -> None:
+    """What was asked into the void is not waited for; until the answer it is its part, not all."""
+    table = connected()
+    assert drained(table, S) == 10
+    assert len(table.asks(S)) == 1
+    table.lost(S + 100_000)
+    table.heard(S + 500_000)
+    assert drained(table, S + 500_000) == 8, "of four tenths of a second"
+    [ask] = table.asks(S + 500_000)
+    assert ask.used == 10
+    table.granted(Grant(KEY, 3, 0, 0), S + 600_000)
+    assert drained(table, S + 600_000) == 3
+    table.lost(S + 700_000)
+    table.heard(S + 800_000)
+    assert drained(table, S + 800_000 + SETTLING_US) == 0, "nobody has answered"
+
+
+def test_a_ledger_that_forgot_and_listens_first_leaves_it_at_the_part() -> None:
+    """Nothing is handed out in that moment; who needs no more than the part does not notice."""
+    table = connected()
+    drained(table, S)
+    table.asks(S)
+    table.granted(Grant(KEY, 0, -1, 2 * S), S)
+    assert drained(table, S) == 0
+    assert drained(table, S + SHORT_EVERY_US) == 5
+    assert len(table.asks(S + SHORT_EVERY_US)) == 1
+
+
+def test_where_the_burst_is_less_than_one_for_each_nobody_saves_up() -> None:
+    """A whole request of every holder at once would be more than the quota allows."""
+    table = ShareTable(Quota.per_second(3, 1), holders=3)
+    table.heard(S)
+    table.lost(S)
+    assert drained(table, 3 * S) == 1, "its credit"
+    assert drained(table, 4 * S) == 1
