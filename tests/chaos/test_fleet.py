@@ -1,4 +1,4 @@
-"""Redis is taken from a fleet under load, in every way: no client notices, no weight moves."""
+"""What a fleet does without Redis, and with a controller that stood still: it keeps its word."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONG_S = scale(quick=120, full=3_600)
-AWAY_S = 3.3
-"""Longer than a lease, so that nobody decides any more."""
 
 
 @pytest.fixture(scope="module")
@@ -58,52 +56,6 @@ def fleet(running: FleetProcesses, services: tuple[Upstream, Upstream]) -> Fleet
         service.script()
     running.calm()
     return running
-
-
-def _killed_and_empty(fleet: FleetProcesses) -> None:
-    """A power cut; what comes back has nothing."""
-    fleet.redis.kill()
-    time.sleep(AWAY_S)
-    fleet.redis.start()
-
-
-def _killed_for_a_moment(fleet: FleetProcesses) -> None:
-    """Restarted, and empty, before anybody's lease is over."""
-    fleet.redis.kill()
-    fleet.redis.start()
-
-
-def _held(fleet: FleetProcesses) -> None:
-    """It stands still with its connections open."""
-    with fleet.redis.held():
-        time.sleep(AWAY_S)
-
-
-def _flushed(fleet: FleetProcesses) -> None:
-    """Somebody empties it while it runs."""
-    with fleet.redis.direct() as client:
-        client.flushall()
-
-
-@pytest.mark.timeout(LONG_S)
-@pytest.mark.parametrize("trouble", [_killed_and_empty, _killed_for_a_moment, _held, _flushed])
-def test_no_client_and_no_weight_notices(fleet: FleetProcesses, trouble: object) -> None:
-    """Under load: no failed request, the same weight throughout, one state when Redis is back."""
-    assert callable(trouble)
-    for _ in range(scale(quick=1, full=25)):
-        fleet.change("a", 30)
-        before = fleet["a"].rollout["version"]
-        with Load(fleet) as load:
-            trouble(fleet)
-            assert fleet.weights() == {30}
-            until(fleet.complete)
-            until(lambda load=load: load.systems.get("new", 0) > 0)
-        assert not load.bad
-        assert fleet.weights() == {30}
-        assert {gateway.rollout["version"] for gateway in fleet} == {before}
-        # The shared record is whole again: an order needs it.
-        fleet.change("b", 31)
-        assert {gateway.rollout["override"] for gateway in fleet} == {True}
 
 
 @pytest.mark.timeout(LONG_S)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.support.gateway_process import Answer
     from tests.support.redis_servers import RedisServer
+    from tests.support.shaky_redis import ShakyRedis
     from tests.support.upstream import Upstream
 
 LEASE_MS = 2_000
@@ -24,16 +25,17 @@ LEASE_MS = 2_000
 class FleetProcesses:
     """`replicas` by name, all on `redis`."""
 
-    redis: RedisServer
+    redis: RedisServer | ShakyRedis
     replicas: dict[str, GatewayProcess]
 
     @classmethod
     def make(
         cls,
         folder: Path,
-        redis: RedisServer,
+        redis: RedisServer | ShakyRedis,
         services: tuple[Upstream, Upstream],
         names: str = "abc",
+        plan: str = "quick",
         **environment: str,
     ) -> FleetProcesses:
         """Not started yet."""
@@ -46,12 +48,13 @@ class FleetProcesses:
                     old.url,
                     new.url,
                     {
-                        "REDIS_URL": f"{redis.url}?timeout_ms=200",
+                        "REDIS_URL": redis.url,
                         "GATEWAY_REPLICA_NAME": name,
                         "GATEWAY_LEASE_TIME": str(LEASE_MS),
                         "GATEWAY_BREAKER_TIMEOUT": "50",
                         **environment,
                     },
+                    ("tests.support.gateway_process", plan),
                 )
                 for name in names
             },

@@ -1,7 +1,7 @@
 """
 A whole gateway in processes of its own (parent and workers), held by a test.
 
-    python -m tests.support.gateway_process     # settings from the environment, the quick plan
+    python -m tests.support.gateway_process [PLAN]     # settings from the environment
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from tests.support.plans import quick_plan
+from tests.support.plans import PLANS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,4 +193,5 @@ if __name__ == "__main__":
     from gateway.bootstrap import serve
     from gateway.settings import load_settings
 
-    sys.exit(serve(load_settings(env_file=None), quick_plan()))
+    chosen = sys.argv[1] if len(sys.argv) > 1 else "quick"
+    sys.exit(serve(load_settings(env_file=None), PLANS[chosen]()))

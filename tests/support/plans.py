@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.core.analysis import Comparison, Gate, Metric, Severity, Trigger
 from gateway.core.model import Weight
 from gateway.core.rollout import Deadlines, Mirror, Phase, Plan
@@ -52,3 +54,16 @@ def quick_plan(*, bake_s: int = 1, gates: tuple[Gate, ...] = (), **fairness: flo
             judgement_gap_s=90, quiet_s=300,
         ),
     )  # fmt: skip
+
+
+def eager_plan() -> Plan:
+    """One phase of 50 %, promoted by itself as soon as the database is said to have little load."""
+    plan = quick_plan()
+    idle = Gate("idle", Metric.DATABASE_LOAD_RATIO, Comparison.BELOW, 0.5, max_age_s=3600)
+    half = Weight(5_000)
+    eager = Phase("half", "half", "half", half, half, bake_s=0, auto_promote=True, gates=(idle,))
+    return replace(plan, name="eager", phases=(eager, plan.phases[-1]))
+
+
+PLANS = {"quick": quick_plan, "eager": eager_plan}
+"""By the names under which a gateway in a process of its own is given one."""

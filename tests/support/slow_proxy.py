@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+import threading
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 LOOPBACK = "127.0.0.1"
 
@@ -71,3 +72,47 @@ async def slow_proxy(target: int) -> AsyncIterator[SlowProxy]:
     finally:
         server.close()
         proxy.cut()
+
+
+class ProxyThread:
+    """The same on a loop and in a thread of its own, for those who wait without a loop."""
+
+    def __init__(self, proxy: SlowProxy, loop: asyncio.AbstractEventLoop) -> None:
+        self._proxy = proxy
+        self._loop = loop
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._proxy.port
+
+    def delay(self, seconds: float) -> None:
+        """Let every answer come so much later from now on."""
+        self._proxy.delay_s = seconds
+
+    def lead_to(self, target: int) -> None:
+        """Carry new connections to another port, and break those that are open."""
+        self._proxy.target = target
+        self._loop.call_soon_threadsafe(self._proxy.cut)
+
+
+@contextmanager
+def proxy_thread(target: int) -> Iterator[ProxyThread]:
+    """A `SlowProxy` in front of the port, in a thread."""
+    made: list[ProxyThread] = []
+    ready, over = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with slow_proxy(target) as proxy:
+            made.append(ProxyThread(proxy, asyncio.get_running_loop()))
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    ready.wait()
+    try:
+        yield made[0]
+    finally:
+        made[0]._loop.call_soon_threadsafe(over.set)
+        thread.join()

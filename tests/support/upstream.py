@@ -1,9 +1,9 @@
 """
 A scriptable sync service in a process of its own, so that it can be frozen and killed for real.
 
-`POST /_script` sets how it behaves from now on, `GET /_seen` tells what it was asked. Everything
-under `/api/property-listings` answers as its system would; `/health` and `/api/metrics` have
-switches of their own.
+`POST /_script` sets how it behaves from now on, `GET /_seen` tells what it was asked, and `GET
+/_arrivals` when clients' calls arrived. Everything under `/api/property-listings` answers as its
+system would; `/health` and `/api/metrics` have switches of their own.
 
     python -m tests.support.upstream old 0     # prints the port it took
 """
@@ -15,8 +15,9 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 DEFAULTS: dict[str, Any] = {
@@ -34,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "cut_off": False,
     "listings": 10,
 }
+_ARRIVALS_KEPT = 20_000
 
 
 class Service:
@@ -45,6 +47,7 @@ class Service:
         self.seen: Counter[str] = Counter()
         self.agents: Counter[str] = Counter()
         self.headers: dict[str, dict[str, str]] = {}
+        self.arrivals: deque[float] = deque(maxlen=_ARRIVALS_KEPT)
 
     async def serve(self, port: int) -> None:
         """Listen, say where, and answer until killed."""
@@ -94,6 +97,8 @@ class Service:
         if path == "/_seen":
             told = {"seen": self.seen, "agents": self.agents, "headers": self.headers}
             return 200, {}, json.dumps(told).encode()
+        if path == "/_arrivals":
+            return 200, {}, json.dumps(list(self.arrivals)).encode()
         self.seen[f"{method} {path}"] += 1
         self.agents[headers.get("user-agent", "")] += 1
         self.headers[path] = headers
@@ -110,6 +115,7 @@ class Service:
 
     async def business(self, method: str, path: str) -> tuple[int, dict[str, object], bytes]:
         """Answer a client's call by the script."""
+        self.arrivals.append(time.monotonic())
         script = self.script
         if script["hang"]:
             await asyncio.sleep(3600)
@@ -178,6 +184,11 @@ class Upstream:
     def count(self, what: str) -> int:
         """How often it was asked `METHOD /path`."""
         return int(self.seen()["seen"].get(what, 0))
+
+    def arrivals(self) -> list[float]:
+        """When clients' calls arrived, on the machine's steady clock; so many of the newest."""
+        told: list[float] = json.loads(self._call("/_arrivals"))
+        return told
 
     def freeze(self) -> None:
         """Stop it in its tracks: connections open, nothing answered."""
