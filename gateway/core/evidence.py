@@ -124,10 +124,19 @@ class Estimate:
     says so.
     """
 
-    ratio: float
-    interval: Interval
-    sample: int
     errors: int
+    sample: int
+    confidence: float = 0.95
+
+    @property
+    def ratio(self) -> float:
+        """The share of errors."""
+        return self.errors / self.sample
+
+    @property
+    def interval(self) -> Interval:
+        """Where the true rate lies, with `confidence`."""
+        return interval(self.errors, self.sample, confidence=self.confidence)
 
 
 def observe(state: State, rule: Rule, *, error: bool, count: int = 1) -> State:
@@ -162,12 +171,7 @@ def estimate(state: State, *, confidence: float = 0.95) -> Estimate | None:
     """Estimate the rate since the evidence last left zero; None when there is none."""
     if state.sample == 0:
         return None
-    return Estimate(
-        ratio=state.errors / state.sample,
-        interval=interval(state.errors, state.sample, confidence=confidence),
-        sample=state.sample,
-        errors=state.errors,
-    )
+    return Estimate(state.errors, state.sample, confidence)
 
 
 def _suspicion(healthy: float, threshold: float) -> float:

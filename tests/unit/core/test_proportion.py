@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import comb, isclose
+from math import comb, exp, isclose, lgamma, log, log1p
 
 import pytest
 
@@ -22,6 +22,21 @@ def binomial_tail(hits: int, sample: int, share: float) -> float:
     return sum(
         comb(sample, k) * share**k * (1 - share) ** (sample - k) for k in range(hits, sample + 1)
     )
+
+
+def binomial_tail_below(hits: int, sample: int, share: float) -> float:
+    """The same for a share far below, where the first terms are all there is of it."""
+    ways, odds, total = binomial(hits, sample, share), share / (1 - share), 0.0
+    for more in range(200):
+        total += ways
+        ways *= odds * (sample - hits - more) / (hits + more + 1)
+    return total
+
+
+def binomial(hits: int, sample: int, share: float) -> float:
+    """P(X = hits), by logarithms."""
+    log_ways = lgamma(sample + 1) - lgamma(hits + 1) - lgamma(sample - hits + 1)
+    return exp(log_ways + hits * log(share) + (sample - hits) * log1p(-share))
 
 
 def hypergeometric_tail(hits: int, sample: int, other_hits: int, other_sample: int) -> float:
@@ -72,6 +87,21 @@ def test_large_samples_stay_exact():
     sample, share = 10_000_000, 0.993
     normal = share - 2.3263479 * (share * (1 - share) / sample) ** 0.5
     assert isclose(lower_bound(int(sample * share), sample), normal, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize(("hits", "sample"), [(1, 2_498_339), (500, 1_000), (9_999, 10_000)])
+def test_a_doubt_as_small_as_a_float_can_say_is_met(hits, sample):
+    """So far from what was seen that the first step lands where the tail is no float any more."""
+    doubt = 2.0**-52
+    bound = lower_bound(hits, sample, confidence=1 - doubt)
+    assert 0.0 < bound < hits / sample
+    assert isclose(log(binomial_tail_below(hits, sample, bound)), log(doubt), rel_tol=1e-6)
+
+
+def test_a_bound_is_met_whatever_the_size():
+    """Five million of ten million, as certain as can be said: eight standard deviations below."""
+    bound = lower_bound(5_000_000, 10_000_000, confidence=1 - 2.0**-52)
+    assert isclose(bound, 0.5 - 8.1258 * (0.25 / 10_000_000) ** 0.5, rel_tol=1e-6)
 
 
 @pytest.mark.parametrize(("hits", "sample"), [(-1, 3), (4, 3)])
