@@ -40,7 +40,7 @@ _MIN_TOKEN_VARIETY: Final = 4
 _MIN_LINK_SECRET: Final = 32
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
 _HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f.]*:[0-9a-f:.]+")
-_REPLICA_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_FLEET_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _TOKEN_NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
@@ -190,8 +190,8 @@ def _hosts(value: object) -> frozenset[str]:
     return frozenset(host for host in hosts if host)
 
 
-def _replica_name(value: str) -> str:
-    if not _REPLICA_NAME.fullmatch(value):
+def _fleet_name(value: str) -> str:
+    if not _FLEET_NAME.fullmatch(value):
         raise ValueError("must be 1 to 64 letters, digits and . _ : -")
     return value
 
@@ -243,12 +243,12 @@ class Settings(BaseSettings):
     )
 
     # A fleet (REDIS_URL set): how this replica is called there, and for how long one decides.
-    replica_name: Annotated[str, AfterValidator(_replica_name)] | None = Field(
+    replica_name: Annotated[str, AfterValidator(_fleet_name)] | None = Field(
         None, alias="GATEWAY_REPLICA_NAME"
     )
     lease_ms: int = Field(5_000, alias="GATEWAY_LEASE_TIME", ge=1_000, le=60_000)
-    redis_prefix: str | None = Field(
-        None, alias="GATEWAY_REDIS_PREFIX", pattern=r"^[A-Za-z0-9_.:-]{1,64}$"
+    redis_prefix: Annotated[str, AfterValidator(_fleet_name)] | None = Field(
+        None, alias="GATEWAY_REDIS_PREFIX"
     )
 
     # Limits; 0 switches one off.

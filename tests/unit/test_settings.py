@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.adapters.redis_store.address import read_address
 from gateway.errors import SettingsError
 from gateway.settings import Scope, Settings, load_settings
 
@@ -110,3 +111,49 @@ def test_an_empty_variable_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALERT_WEBHOOK_URL", "")
     assert load_settings().port == 8080
     assert load_settings().alert_webhook_url is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "lease", "expected"),
+    [
+        ("two words", "10", "greater than or equal to 1000"),
+        ("{braced}", "soon", "a valid integer"),
+        ("x" * 65, "60001", "less than or equal to 60000"),
+        ("クラスタ", "2.5", "a valid integer"),
+    ],
+)
+def test_a_fleets_settings_are_refused_together(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, lease: str, expected: str
+) -> None:
+    """Prefix, lease and name: each fault under its variable, with what was expected."""
+    monkeypatch.setenv("GATEWAY_REDIS_PREFIX", prefix)
+    monkeypatch.setenv("GATEWAY_LEASE_TIME", lease)
+    monkeypatch.setenv("GATEWAY_REPLICA_NAME", "a/b")
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    said = {fault.where: fault.problem for fault in refusal.value.faults}
+    assert set(said) == {"GATEWAY_REDIS_PREFIX", "GATEWAY_LEASE_TIME", "GATEWAY_REPLICA_NAME"}
+    assert said["GATEWAY_REDIS_PREFIX"] == "must be 1 to 64 letters, digits and . _ : -"
+    assert said["GATEWAY_REPLICA_NAME"] == said["GATEWAY_REDIS_PREFIX"]
+    assert expected in said["GATEWAY_LEASE_TIME"]
+
+
+def test_the_prefix_is_part_of_where_the_fleet_meets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It joins whatever options the URL has; without a URL there is no fleet."""
+    monkeypatch.setenv("GATEWAY_REDIS_PREFIX", "east")
+    assert load_settings().fleet_url == ""
+    monkeypatch.setenv("REDIS_URL", "redis://host/1")
+    assert load_settings().fleet_url == "redis://host/1?prefix=east"
+    monkeypatch.setenv("REDIS_URL", "redis://host/1?timeout_ms=150")
+    assert load_settings().fleet_url == "redis://host/1?timeout_ms=150&prefix=east"
+    monkeypatch.delenv("GATEWAY_REDIS_PREFIX")
+    assert load_settings().fleet_url == "redis://host/1?timeout_ms=150"
+    assert load_settings().lease_ms == 5_000
+
+
+def test_a_prefix_that_is_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the URL and beside it: nobody would know which of the two counts."""
+    monkeypatch.setenv("GATEWAY_REDIS_PREFIX", "east")
+    monkeypatch.setenv("REDIS_URL", "redis://host?prefix=west")
+    with pytest.raises(SettingsError, match="REDIS_URL: prefix stands twice"):
+        read_address(load_settings().fleet_url)
