@@ -9,10 +9,11 @@ the refill is what one second brings (and at least one request per holder): half
 credit, the rest as permits.
 
 **The ledger is away.** What is in hand runs out; then each holder keeps to its part of the rate
-(rate / holders) since the ledger went, without a burst, and goes on so for the moment until it is
-answered again: who asks for little notices nothing. **The ledger forgot** (restarted empty, failed
-over): every ask says how far ahead the account was when last heard of, and for the time without
-answers it is taken that every holder let through as much as this one did.
+(rate / holders) since the ledger went, without a burst: who asks for little notices nothing. **It
+is back,** maybe having forgotten (restarted empty, failed over): every ask says how far ahead the
+account was when last heard of, and for the time without answers it is taken that every holder let
+through as much as this one did. The first ask only tells; for the moment until all have told,
+everybody goes on with its part.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ SETTLE_EVERY_US: Final = 4 * SECOND_US
 """A key that lives on credit is settled this often: what is untold is bounded by the credit."""
 SHORT_EVERY_US: Final = SECOND_US // 4
 """A key whose account is empty is asked for again after this long."""
+LASTING_US: Final = SECOND_US * 6 // 10
+"""What is in hand has to last so long, or is asked for: until it is known that nobody answers."""
 UNANSWERED_US: Final = SECOND_US
-SETTLING_US: Final = SECOND_US // 4
+SETTLING_US: Final = SECOND_US // 2
 """How long a holder keeps to its part when the ledger is back and has not answered it yet."""
 IDLE_US: Final = 4 * SECOND_US
 LOOKS_PER_ARRIVAL: Final = 3
@@ -221,16 +224,16 @@ class ShareTable:
             share.permits = 0
         share.permits += grant.granted
         share.until_us = share.asked_us + LEASE_US
+        share.alone = grant.credit < 0 or share.settling
         share.pending = share.short = share.settling = False
         share.unsure = 0
-        share.alone = grant.credit < 0
         if not share.alone:
             share.tat = 0
         elif not share.tat:
             # Of the credit that it has, one is left: it does not begin with a refusal.
             share.tat = self._used_up(now_us) - min(1, share.credit) * self._part.period_us
         self._answer_us = now_us - share.asked_us
-        share.credit = max(0, grant.credit - share.used)
+        share.credit = 0 if share.alone else max(0, grant.credit - share.used)
         share.ahead_us, share.heard_us = grant.ahead_us, now_us
         empty = not grant.granted and not share.credit
         share.next_us = now_us + (SHORT_EVERY_US if empty else 0)
@@ -269,7 +272,7 @@ class ShareTable:
         lately = self._recent(share, now_us) if share.demand else 0
         left = share.credit + (share.permits if now_us < share.until_us else 0)
         lasts_us = left * SECOND_US // max(1, min(max(lately, share.want), self._refill))
-        return share.short or lasts_us <= max(SHORT_EVERY_US, 2 * self._answer_us)
+        return share.short or lasts_us <= max(LASTING_US, 2 * self._answer_us)
 
     def _recent(self, share: _Share, now_us: int) -> int:
         """Give the requests per second since the last ask."""
@@ -281,7 +284,8 @@ class ShareTable:
         if not urgent and steady <= self._credit // 4:
             share.want = 0  # the credit lasts from one settling to the next
         hand = share.permits if now_us < share.until_us else 0
-        ask = Ask(key, share.used, hand, self._ahead_us(share, now_us), share.want, urgent)
+        want = 0 if share.settling else share.want
+        ask = Ask(key, share.used, hand, self._ahead_us(share, now_us), want, urgent)
         share.pending, share.asked_us, share.since_us = True, now_us, now_us
         share.unsure, share.used = share.used, 0
         share.demand = 0

@@ -29,6 +29,8 @@ TELL_EVERY_S: Final = 1.0
 GATHER_S: Final = 0.02
 LINGER_S: Final = 0.12
 """Longer than a worker's tick: what all of them ask in the same second travels together."""
+BELIEVED_S: Final = 3.0
+"""So long the fleet counts as reachable after it was last heard."""
 PROBES: Final = 1
 _MOST_WAITING: Final = 1_000
 
@@ -62,6 +64,7 @@ class Sharing:
         self._closed: set[str] = set()
         self._due = asyncio.Event()
         self._trouble = ""
+        self._troubled_s = 0.0
         pool.on_shares = self.heard
 
     def heard(self, message: ShareAsks | BreakerChanged) -> None:
@@ -90,9 +93,10 @@ class Sharing:
             holders = max(1, self._holders())
             try:
                 grants = await self._settle(asks, holders)
-                reason = ""
+                reason = "" if asks else self._known_trouble()
             except StateError as error:
                 grants, reason = {}, error.message
+                self._troubled_s = asyncio.get_running_loop().time()
             if reason != self._trouble:
                 self._trouble = reason
                 _log.warning("shares_lost", reason=reason) if reason else _log.info("shares_found")
@@ -100,6 +104,14 @@ class Sharing:
             self._pool.share(ShareGrants(holders, connected))
             for worker, answer in grants.items():
                 self._pool.send_to(worker, answer)
+
+    def _known_trouble(self) -> str:
+        """Give the trouble that is known when nothing was asked: as it was, if it is not old.
+
+        That the fleet is reachable may be of a reading before the trouble began.
+        """
+        since_s = asyncio.get_running_loop().time() - self._troubled_s
+        return "" if self._reachable() and since_s > BELIEVED_S else self._trouble
 
     async def _settle(self, asks: list[ShareAsks], holders: int) -> dict[int, ShareGrants]:
         wanted = [

@@ -243,21 +243,33 @@ def test_who_asks_for_little_does_not_notice_that_the_ledger_is_away(forgot: boo
     assert refused == []
 
 
-def test_a_ledger_that_is_back_is_asked_at_once() -> None:
-    """What was asked into the void is not waited for; until the answer it is its part, not all."""
+def test_a_ledger_that_is_back_is_told_at_once_and_asked_after_a_moment() -> None:
+    """What was asked into the void is not waited for; until all have told, it is the part."""
     table = connected()
     assert drained(table, S) == 10
     assert len(table.asks(S)) == 1
     table.lost(S + 100_000)
     table.heard(S + 500_000)
     assert drained(table, S + 500_000) == 8, "of four tenths of a second"
-    [ask] = table.asks(S + 500_000)
-    assert ask.used == 10
-    table.granted(Grant(KEY, 3, 0, 0), S + 600_000)
-    assert drained(table, S + 600_000) == 3
-    table.lost(S + 700_000)
-    table.heard(S + 800_000)
-    assert drained(table, S + 800_000 + SETTLING_US) == 0, "nobody has answered"
+    [told] = table.asks(S + 500_000)
+    assert (told.used, told.want) == (10, 0)
+    table.granted(Grant(KEY, 0, 10, 0), S + 600_000)
+    assert drained(table, S + 600_000) == 2
+    [ask] = table.asks(S + 600_000 + SHORT_EVERY_US)
+    assert (ask.used, ask.want > 0) == (2, True)
+    table.granted(Grant(KEY, 3, 0, 0), S + 900_000)
+    assert drained(table, S + 900_000) == 3
+
+
+def test_a_ledger_that_is_back_and_gives_no_answer_is_not_waited_for_long() -> None:
+    """Somebody else may be answered: two cannot use the same budget."""
+    table = connected()
+    drained(table, S)
+    table.asks(S)
+    table.lost(S + 100_000)
+    table.heard(S + 200_000)
+    assert drained(table, S + 200_000 + SETTLING_US - 1) == 11
+    assert drained(table, S + 200_000 + SETTLING_US) == 0
 
 
 def test_a_ledger_that_forgot_and_listens_first_leaves_it_at_the_part() -> None:
