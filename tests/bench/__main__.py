@@ -29,6 +29,7 @@ from tests.bench import (
     evidence_table,
     fleet_cost,
     mirror_trouble,
+    redis_trouble,
 )
 from tests.bench.load import Reading, Workload, memory_of_idle_connections, run
 
@@ -207,6 +208,8 @@ def main() -> int:
         differing.main(bench.folder, rounds=rounds, seconds=options.seconds)
         say("")
         mirror_trouble.main(bench.upstreams[0], bench.folder, rounds=1 if options.quick else 6)
+        say("")
+        redis_trouble.main(bench.folder, rounds=1 if options.quick else 5)
     say("")
     comparison_speed.main()
     say("")
