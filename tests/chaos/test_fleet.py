@@ -133,19 +133,22 @@ def test_a_replica_starts_without_redis_from_its_own_copy(fleet: FleetProcesses)
 def test_a_replica_with_nothing_to_start_from_names_the_setting(
     fleet: FleetProcesses, tmp_path: Path
 ) -> None:
-    """Wrong password, wrong database, nobody there: one clear message each, never the password."""
+    """Wrong password, database, nobody there, another program's keys: one clear message each."""
     host = fleet.redis.url.removeprefix("redis://").removesuffix("/0")
+    with fleet.redis.direct() as direct:
+        direct.rpush("{theirs}:state", "a list of another program")
     wrong = {
         f"redis://gateway:s3cret-w0rd@{host}/0": "password",
         f"redis://{host}/4711": "database",
         "redis://127.0.0.1:1/0": "cannot be reached",
+        f"redis://{host}/0?prefix=theirs": "is not the gateway's",
     }
+    template, strangers = fleet["a"], {}
     for number, (url, said) in enumerate(wrong.items()):
-        template = fleet["a"]
-        stranger = GatewayProcess(
-            tmp_path / f"state-{number}", template.old_url, template.new_url, {"REDIS_URL": url}
-        )
-        process = stranger.launch()
+        state, old, new = tmp_path / f"state-{number}", template.old_url, template.new_url
+        stranger = GatewayProcess(state, old, new, {"REDIS_URL": url})
+        strangers[said] = stranger, stranger.launch()
+    for said, (stranger, process) in strangers.items():
         assert process.wait(30) == 2
         assert process.stdout is not None
         process.stdout.close()
@@ -153,3 +156,6 @@ def test_a_replica_with_nothing_to_start_from_names_the_setting(
         assert "REDIS_URL" in text
         assert said in text
         assert "s3cret-w0rd" not in text
+    with fleet.redis.direct() as direct:
+        assert direct.lrange("{theirs}:state", 0, -1) == [b"a list of another program"]
+        assert direct.keys("{theirs}*") == [b"{theirs}:state"]
