@@ -6,12 +6,13 @@ import math
 import os
 import signal
 import statistics
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.fleet_process import FleetProcesses
+from tests.support.fleet_process import FleetProcesses, Load
 from tests.support.gateway_process import GatewayProcess, until
 from tests.support.redis_servers import RedisFactory
 from tests.support.scale import scale
@@ -151,6 +152,33 @@ def _kinds(gateways: list[GatewayProcess]) -> set[str]:
 def _state_of(gateway: GatewayProcess, name: str) -> str:
     shown = gateway.rollout["fleet"]["replicas"]
     return next(one["state"] for one in shown if one["name"] == name)
+
+
+def test_the_fleet_goes_back_once_and_tells_once(
+    fleet: FleetProcesses, services: tuple[Upstream, Upstream]
+) -> None:
+    """New fails at all three at the same time: one rollback on record, one alert of it."""
+    _, new = services
+    fleet.change("a", 50)
+    before, told = _rollbacks(fleet), _alerts_of_rollbacks(fleet)
+    with Load(fleet):
+        new.script(status=500)
+        until(lambda: {gateway.rollout["status"] for gateway in fleet} == {"rolled_back"})
+        until(lambda: _alerts_of_rollbacks(fleet) > told)
+        time.sleep(2)  # twice as long as anybody needs to look and to tell again
+        new.script()
+    assert (_rollbacks(fleet), _alerts_of_rollbacks(fleet)) == (before + 1, told + 1)
+
+
+def _rollbacks(fleet: FleetProcesses) -> int:
+    entries = fleet["a"].admin("/audit?limit=20").json["items"]
+    return sum(entry["action"] == "rollback" for entry in entries)
+
+
+def _alerts_of_rollbacks(fleet: FleetProcesses) -> int:
+    """How often the log of any replica was told."""
+    lines = (line for gateway in fleet for line in gateway.log.read_text().splitlines())
+    return sum('"event":"alert"' in line and '"title":"Rolled back' in line for line in lines)
 
 
 def test_the_deciding_one_dies_and_another_decides(fleet: FleetProcesses) -> None:
