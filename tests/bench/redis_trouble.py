@@ -145,7 +145,10 @@ def main(folder: Path, *, rounds: int) -> list[str]:
         f"may grow by {ALLOWED_MS:g} ms); load of the machine: {os.getloadavg()[0]:.1f}\n\n"
         "trouble                 p99 alone ms   in trouble ms   grown ms\n"
     )
-    return [missed for trouble in TROUBLES for missed in show(trouble, windows)]
+    missed = [each for trouble in TROUBLES for each in show(trouble, windows)]
+    alone = windows[WELL].p99_ms
+    sys.stdout.write(f"With nothing wrong p99 was {min(alone):.2f} to {max(alone):.2f} ms.\n")
+    return missed
 
 
 def show(trouble: str, windows: dict[str, Window]) -> Iterator[str]:
