@@ -56,20 +56,21 @@ check: .venv/.dev ## Formatting, lint, types and layers (under a minute)
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 
-# Compiled once: the tests start some hundred processes, on machines that may keep no bytecode.
-.PHONY: compile
-compile: .venv/.dev
-	@$(BIN)/python -m compileall -q -j 0 gateway listings sync_old sync_new ops tests
-
-# The core's own tests run beside the others; what they said is shown when those are done.
+# The core's own tests run beside the others; what they said is shown when those are done. Modules are
+# compiled once, and not again by each of some hundred processes.
 .PHONY: test
-test: compile ## Every test, on real servers (under four minutes)
+test: export PYTHONDONTWRITEBYTECODE :=
+test: .venv/.dev ## Every test, on real servers (under four minutes)
 	@log=$$(mktemp) && { $(MAKE) --no-print-directory core >$$log 2>&1 & } && core=$$!; \
 	trap 'kill $$core' INT TERM; \
 	echo "Everything but the deciding core, on real servers"; \
-	$(BIN)/python -m pytest -q --numprocesses $(TEST_PROCESSES) --dist loadfile --ignore tests/unit/core; others=$$?; \
+	$(BIN)/python -m compileall -q gateway listings sync_old sync_new ops tests; \
+	$(OTHERS) --collect-only >/dev/null; \
+	$(OTHERS) --numprocesses $(TEST_PROCESSES) --dist loadfile; others=$$?; \
 	wait $$core; core=$$?; cat $$log; rm -f $$log; \
 	test $$core -eq 0 -a $$others -eq 0
+
+OTHERS := $(BIN)/python -m pytest -q --ignore tests/unit/core
 
 .PHONY: core
 core: .venv/.dev ## The deciding core alone: every branch, from its own unit tests

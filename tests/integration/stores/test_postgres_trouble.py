@@ -98,7 +98,7 @@ class Relay:
 async def test_a_silent_server_holds_nobody_for_ever(database: Database) -> None:
     """A server that neither answers nor breaks is told as unavailable, and used again later."""
     relay = Relay(database)
-    store = PostgresStore(await relay.start(), pool=PoolSize(1, 2, wait_s=0.5, answer_s=0.3))
+    store = PostgresStore(await relay.start(), pool=PoolSize(1, 2, wait_s=5, answer_s=0.3))
     await store.upsert([Listing("a", {})], context())
     relay.silence()
     with pytest.raises(StoreUnavailable):
