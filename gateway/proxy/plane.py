@@ -232,6 +232,8 @@ class Plane:
         self.mirror.follow_routing()
         self.write_backs.follow_routing()
         self.repeats = self.mirror.target is not None or self.write_backs.on
+        if routing.draining:
+            self.begin_draining()
 
     # --- decisions of the request path ---
 
@@ -319,7 +321,7 @@ class Plane:
         return self._id_block + _LOW_DIGITS[low]
 
     def begin_draining(self) -> None:
-        """Be ready no more; from here on every answer asks its client to go."""
+        """Be ready no more; what comes is still served, and every answer asks its client to go."""
         if not self.draining:
             self.draining = True
             self._finished_before = self._finished()

@@ -261,8 +261,22 @@ async def test_what_the_gateway_answers_by_itself() -> None:
         assert (await gateway.ask("/health", "POST", body=b"")).status == 405
         assert (await gateway.ask("/api/property-listingsX")).status == 404
         assert (await gateway.ask("/api/property-listings/../admin")).status == 400
-        gateway.plane.draining = True
-        assert (await gateway.ask("/readyz")).status == 503
+        assert len(upstream.requests) == 1
+
+
+async def test_who_is_about_to_leave_says_so_while_it_still_serves() -> None:
+    """Told that the end is near: not ready, and each answer asks its client to come elsewhere."""
+    async with (
+        RecordingUpstream() as upstream,
+        data_plane(unlimited(upstream.url, upstream.url)) as gateway,
+    ):
+        gateway.plane.route(routing(version=2))
+        assert (await gateway.ask("/readyz")).status == 200
+        gateway.plane.route(routing(version=2, draining=True))
+        refused = await gateway.ask("/readyz")
+        assert (refused.status, refused.headers["connection"]) == (503, "close")
+        served = await gateway.ask("/api/property-listings/sync/status")
+        assert (served.status, served.headers["connection"]) == (200, "close")
         assert len(upstream.requests) == 1
 
 
