@@ -98,10 +98,10 @@ def main(old: int, new: int, folder: Path, *, rounds: int) -> None:
                     p99[arm].append(p99_us(asked.port, folder))
     alone, elsewhere, here = (median(seen) for seen in p99.values())
     sys.stdout.write(
-        f"p99 of healthy requests, medians of {rounds} rounds: alone {alone:.0f} us, beside {COUNT} "
-        f"slow clients {here:.0f} us, with those at another gateway of the machine "
-        f"{elsewhere:.0f} us\nit grows by {grown(p99['here'], p99['alone'])}; beyond what they cost "
-        f"the machine by {grown(p99['here'], p99['elsewhere'])}\n"
+        f"p99 of healthy requests, medians of {rounds} rounds: alone {alone:.0f} us, beside "
+        f"{COUNT} slow clients {here:.0f} us, with those at another gateway of the machine "
+        f"{elsewhere:.0f} us\nit grows by {grown(p99['here'], p99['alone'])}; beyond what they "
+        f"cost the machine by {grown(p99['here'], p99['elsewhere'])}\n"
         f"The crowd costs the gateway {median(busy) - idle:.1f} ms of CPU a second.\n"
     )
 
