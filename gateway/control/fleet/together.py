@@ -67,8 +67,8 @@ class Together:
         self._followers = followers
         self._workers = workers
         self._clock = clock
-        self._seen: int | None = None
-        self._was_older = False
+        self._newest = 0
+        self._was_older = self._fell_back = False
         self._attendance = Attendance()
         self._agreement = Agreement(fleet.store, journal, turns, fleet.copy)
         senses.snapshots.own_name(fleet.identity.name)
@@ -104,13 +104,18 @@ class Together:
             await self._if_alarmed()
 
     def heard_of(self, version: int) -> None:
-        """Take note of a stored state's version; what is not ours is looked at."""
-        ours, self._seen = self._journal.version, version
-        # A reading that was on its way while we stored is older, once.
+        """Take note of a stored state's version; what is not ours is looked at.
+
+        A reading that was on its way while somebody stored is older, once; it must not undo the
+        news of what was stored, which may have come first.
+        """
+        ours = self._journal.version
         older = version < ours
-        if version > ours or (older and self._was_older) or not self._journal.writable:
-            self.fleet.behind.set()
+        self._newest = max(self._newest, version)
+        self._fell_back |= older and self._was_older
         self._was_older = older
+        if version > ours or self._fell_back or not self._journal.writable:
+            self.fleet.behind.set()
 
     async def _post(self) -> BoardReading:
         snapshots, workers = self._senses.snapshots, self._workers.view()
@@ -194,12 +199,14 @@ class Together:
     async def agree(self) -> None:
         """Take up the newest stored state; StateError: not now, this replica goes on as it is."""
         async with self._order:
-            if self._seen != self._journal.version or not self._journal.writable:
+            ahead = self._newest > self._journal.version
+            if ahead or self._fell_back or not self._journal.writable:
                 await self.agree_now()
 
     async def agree_now(self) -> None:
         """Take up the newest state, and store what waits; the order is held."""
         for _ in range(_TRIES):
+            heard = self._newest
             try:
                 moved = await self._agreement.reach()
             except StateUnreadableError as error:
@@ -207,6 +214,9 @@ class Together:
                 await self.fleet.lease.release()
                 raise
             self.fleet.holding = ""
+            self._fell_back = False
+            if self._newest == heard:  # else there was news meanwhile, and it is still to be read
+                self._newest = self._journal.version
             if moved:
                 self.fleet.due.set()
             try:

@@ -12,7 +12,7 @@ from gateway.core import rollout
 from gateway.core.model import Outcome, Variant
 from gateway.core.rollout import Status
 from gateway.errors import RefusedError, StateError
-from gateway.ports import SYSTEM_ACTOR, CommandKind
+from gateway.ports import SYSTEM_ACTOR, CommandKind, StoredState
 from tests.support.fleet_room import FleetRoom, Replica
 from tests.support.plans import quick_plan
 from tests.support.scale import scale
@@ -126,6 +126,38 @@ async def test_an_order_that_was_overtaken_is_tried_once_more(room: FleetRoom) -
     assert (await b.order(CommandKind.WEIGHT, weight_bp=3_000)).write_bp == 3_000
     assert [entry.after["write_weight_bp"] for entry in room.server.audit] == [1_000, 2_000, 3_000]
     assert room.server.audit[-1].before["write_weight_bp"] == 2_000
+
+
+async def test_news_that_overtakes_a_reading_is_not_undone_by_it(room: FleetRoom) -> None:
+    """It was on its way while somebody stored: the stop is taken up at once all the same."""
+    a, b, _ = room.replicas
+    before = room.server.version
+    await a.order(CommandKind.EMERGENCY_STOP)
+    b.together.heard_of(room.server.version)
+    b.together.heard_of(before)
+    await b.agree()
+    assert b.state.status is Status.EMERGENCY_STOPPED
+
+
+async def test_news_that_comes_while_the_state_is_read_is_read_next(room: FleetRoom) -> None:
+    """The state that was on its way is taken up, and then the one after it."""
+    a, b, _ = room.replicas
+    await a.order(CommandKind.WEIGHT, weight_bp=2_000)
+    load = b.store.load
+
+    async def load_and_be_overtaken() -> StoredState | None:
+        found = await load()
+        b.store.load = load  # type: ignore[method-assign]
+        await a.order(CommandKind.WEIGHT, weight_bp=3_000)
+        b.together.heard_of(room.server.version)
+        return found
+
+    b.store.load = load_and_be_overtaken  # type: ignore[method-assign]
+    b.together.heard_of(room.server.version)
+    await b.agree()
+    assert b.weight_bp == 2_000
+    await b.agree()
+    assert b.weight_bp == 3_000
 
 
 async def test_an_order_that_no_longer_fits_is_refused(room: FleetRoom) -> None:
