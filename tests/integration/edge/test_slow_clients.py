@@ -119,7 +119,8 @@ async def test_many_requests_on_one_connection() -> None:
 
 async def test_two_hundred_slow_clients_at_once() -> None:
     """Each is closed in its deadline + 1 s, healthy requests are served meanwhile, room is free."""
-    deadlines = {} if SOAK else DEADLINES  # half a minute as shipped
+    # Half a minute as shipped; here longer than a healthy client may stand still on a busy machine.
+    deadlines = {} if SOAK else {name: 4 * ms for name, ms in DEADLINES.items()}
     settings = unlimited("", UNREACHABLE, prefix="/", **deadlines)
     deadline_ms = dict.fromkeys(TIMED, settings.body_timeout_ms)
     deadline_ms |= dict.fromkeys(TIMED[:5], settings.header_timeout_ms)
