@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
+import signal
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +19,8 @@ from gateway.cli.screen import screen
 from gateway.cli.session import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from gateway.cli.session import Session
@@ -48,25 +54,42 @@ def watch(session: Session, *, interval_s: float) -> None:
         session.fail(Exit.USAGE, "status -w needs a terminal; --json writes one line per look.")
     seen = _Seen(session)
     with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
-        try:
-            while True:
-                seen.look()
-                live.update(Group(*seen.lines(out)), refresh=True)
-                time.sleep(interval_s)
-        except KeyboardInterrupt:
-            pass
+        for _ in _turns(interval_s):
+            seen.look()
+            live.update(Group(*seen.lines(out)), refresh=True)
+
+
+def _turns(interval_s: float) -> Iterator[None]:
+    """Give a turn every so often until Ctrl-C, which ends it between two turns.
+
+    Raised wherever the signal falls, KeyboardInterrupt is lost where Python ignores exceptions (a
+    finaliser, a callback of a library), and the view would stay. A second Ctrl-C does not wait.
+    """
+    woken, wakes = os.pipe()
+    before = signal.getsignal(signal.SIGINT)
+
+    def leave(*_: object) -> None:
+        os.write(wakes, b"\0")
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+        while not select.select([woken], [], [], interval_s)[0]:
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        os.close(woken)
+        os.close(wakes)
 
 
 def _watch_lines(session: Session, interval_s: float) -> None:
     """Write one JSON document per look and line, for programs that follow."""
     import json  # noqa: PLC0415 - this branch alone needs it
 
-    try:
-        while True:
+    with contextlib.suppress(BrokenPipeError):
+        for _ in _turns(interval_s):
             print(json.dumps(session.get(ROLLOUT), ensure_ascii=False), flush=True)  # noqa: T201 - the answer
-            time.sleep(interval_s)
-    except (KeyboardInterrupt, BrokenPipeError):
-        pass
 
 
 class _Seen:
