@@ -6,18 +6,18 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import (  # noqa: TC001 - typer reads the annotations at run time
-    DryRun,
-    Json,
-    Lang,
+from gateway.cli.consent import Consent
+from gateway.cli.options import (
     Reason,
-    Token,
-    Url,
+    looking,
+    ordering,
 )
 from gateway.cli.session import Session
 
 
+@looking
 def alerts(
+    session: Session,
     *,
     level: Annotated[
         str | None, typer.Option(help="Only critical, high, medium or low ones.")
@@ -34,15 +34,10 @@ def alerts(
         str | None, typer.Option(metavar="ID", help="Send a message that was given up after all.")
     ] = None,
     reason: Reason = None,
-    url: Url = None,
-    token: Token = None,
-    lang: Lang = None,
-    as_json: Json = False,
 ) -> None:
     """Show what is wrong now, who has it, and what was lately."""
     from gateway.cli import alerting  # noqa: PLC0415 - see `app`
 
-    session = Session(url, token, lang, as_json)
     if resend is not None:
         alerting.resend(session, resend, reason)
     elif messages:
@@ -52,23 +47,22 @@ def alerts(
         alerting.show(session, {key: value for key, value in asked.items() if value is not None})
 
 
+@ordering
 def ack(
+    session: Session,
+    consent: Consent,
     alert: Annotated[int, typer.Argument(min=1, help="Number of the alert, see alerts.")],
-    *,
-    reason: Reason = None,
-    dry_run: DryRun = False,
-    url: Url = None,
-    token: Token = None,
-    lang: Lang = None,
-    as_json: Json = False,
 ) -> None:
     """Answer for an alert: nobody else is called."""
     from gateway.cli import alerting  # noqa: PLC0415 - see `app`
 
-    alerting.acknowledge(Session(url, token, lang, as_json), alert, reason, dry_run=dry_run)
+    alerting.acknowledge(session, alert, consent)
 
 
+@ordering
 def silence(
+    session: Session,
+    consent: Consent,
     rule: Annotated[
         str | None, typer.Argument(help="A rule's name, or all; none: list silences.")
     ] = None,
@@ -78,42 +72,29 @@ def silence(
     ] = "1h",
     system: Annotated[str | None, typer.Option(help="Only of old or new.")] = None,
     end: Annotated[int | None, typer.Option(metavar="ID", help="End this silence now.")] = None,
-    reason: Reason = None,
-    dry_run: DryRun = False,
-    url: Url = None,
-    token: Token = None,
-    lang: Lang = None,
-    as_json: Json = False,
 ) -> None:
-    """Tell nothing of a rule for a while; what still stands at the end is told then."""
+    """
+    Tell nothing of a rule for a while.
+
+    What still stands at the end is told then.
+    """
     from gateway.cli import alerting  # noqa: PLC0415 - see `app`
 
-    session = Session(url, token, lang, as_json)
     if end is not None:
-        alerting.lift(session, end, reason, dry_run=dry_run)
+        alerting.lift(session, end, consent)
     elif rule is None:
         alerting.silences(session)
     else:
-        wish = alerting.Wish(rule, span, system)
-        alerting.silence(session, wish, reason, dry_run=dry_run)
+        alerting.silence(session, alerting.Wish(rule, span, system), consent)
 
 
-def reload(
-    *,
-    reason: Reason = None,
-    dry_run: DryRun = False,
-    url: Url = None,
-    token: Token = None,
-    lang: Lang = None,
-    as_json: Json = False,
-) -> None:
-    """Read policy and alerts again; a file with a mistake leaves the old one in force."""
+@ordering
+def reload(session: Session, consent: Consent) -> None:
+    """
+    Read policy and alerts again.
+
+    A file with a mistake leaves the old one in force.
+    """
     from gateway.cli import alerting  # noqa: PLC0415 - see `app`
 
-    alerting.reload(Session(url, token, lang, as_json), reason, dry_run=dry_run)
-
-
-def register(app: typer.Typer) -> None:
-    """Add them to the command."""
-    for command in (alerts, ack, silence, reload):
-        app.command()(command)
+    alerting.reload(session, consent)

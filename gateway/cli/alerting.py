@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-import typer
-
+from gateway.cli.consent import only_show, reason_given
 from gateway.cli.session import Exit
 
 if TYPE_CHECKING:
+    from gateway.cli.consent import Consent
     from gateway.cli.session import Session
 
 _STYLES: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
@@ -110,23 +110,23 @@ def messages(session: Session) -> None:
 
 def resend(session: Session, message: str, reason: str | None) -> None:
     """Send a message that was given up after all."""
-    body = {"id": message, "reason": _reason(session, reason)}
+    body = {"id": message, "reason": reason_given(session, reason)}
     found = session.post("/api/v1/alerts/messages/resend", body)
     _done(session, found, session.say("message_again", id=message))
 
 
-def acknowledge(session: Session, number: int, reason: str | None, *, dry_run: bool) -> None:
+def acknowledge(session: Session, number: int, consent: Consent) -> None:
     """Answer for an alert."""
     path = f"/api/v1/alerts/{number}/ack"
-    if dry_run:
-        _only_show(session, "POST", path, {}, session.say("would_ack", id=number))
+    if consent.dry_run:
+        only_show(session, session.say("would_ack", id=number), path=path, body={})
         return
-    taken = session.post(path, {"reason": _reason(session, reason)})
+    taken = session.post(path, {"reason": reason_given(session, consent.reason)})
     title = taken["title"][session.say.language]
     _done(session, taken, session.say("acked", id=number, title=title))
 
 
-def silence(session: Session, wish: Wish, reason: str | None, *, dry_run: bool) -> None:
+def silence(session: Session, wish: Wish, consent: Consent) -> None:
     """Tell nothing of a rule for a while."""
     minutes = _minutes(session, wish.span)
     rule = "*" if wish.rule in {"all", "*"} else wish.rule
@@ -135,21 +135,23 @@ def silence(session: Session, wish: Wish, reason: str | None, *, dry_run: bool) 
         body["system"] = wish.system
     span = session.say.span(minutes * 60)
     path = "/api/v1/alerts/silences"
-    if dry_run:
-        _only_show(session, "POST", path, body, session.say("would_silence", rule=rule, span=span))
+    if consent.dry_run:
+        what = session.say("would_silence", rule=rule, span=span)
+        only_show(session, what, path=path, body=body)
         return
-    made = session.post(path, {**body, "reason": _reason(session, reason)})
+    made = session.post(path, {**body, "reason": reason_given(session, consent.reason)})
     text = session.say("silenced", id=made["id"], rule=made["rule"], at=_at(made["until"]))
     _done(session, made, text)
 
 
-def lift(session: Session, silence_id: int, reason: str | None, *, dry_run: bool) -> None:
+def lift(session: Session, silence_id: int, consent: Consent) -> None:
     """End a silence now."""
     path = f"/api/v1/alerts/silences/{silence_id}"
-    if dry_run:
-        _only_show(session, "DELETE", path, {}, session.say("would_lift", id=silence_id))
+    if consent.dry_run:
+        what = session.say("would_lift", id=silence_id)
+        only_show(session, what, path=path, body={}, method="DELETE")
         return
-    ended = session.delete(path, {"reason": _reason(session, reason)})
+    ended = session.delete(path, {"reason": reason_given(session, consent.reason)})
     _done(session, ended, session.say("lifted", id=silence_id))
 
 
@@ -164,13 +166,13 @@ def silences(session: Session) -> None:
         session.out.print(session.say("silences_none"))
 
 
-def reload(session: Session, reason: str | None, *, dry_run: bool) -> None:
+def reload(session: Session, consent: Consent) -> None:
     """Read policy and alerts again."""
     path = "/api/v1/policy/reload"
-    if dry_run:
-        _only_show(session, "POST", path, {}, session.say("would_reload"))
+    if consent.dry_run:
+        only_show(session, session.say("would_reload"), path=path, body={})
         return
-    state = session.post(path, {"reason": _reason(session, reason)})
+    state = session.post(path, {"reason": reason_given(session, consent.reason)})
     _done(session, state, session.say("reloaded", policy=state["policy"]))
 
 
@@ -199,21 +201,6 @@ def _minutes(session: Session, span: str) -> int:
     if minutes < 1:
         session.fail(Exit.USAGE, session.say("bad_span", value=span))
     return minutes
-
-
-def _reason(session: Session, reason: str | None) -> str:
-    if reason is None and session.interactive:
-        reason = str(typer.prompt(session.say("ask_reason"), err=True))
-    if reason is None or not reason.strip():
-        session.fail(Exit.USAGE, session.say("need_reason"))
-    return reason
-
-
-def _only_show(session: Session, method: str, path: str, body: dict[str, Any], what: str) -> None:
-    if session.as_json:
-        session.show_json({"dry_run": True, "method": method, "path": path, "body": body})
-    else:
-        session.out.print(session.say("would_do", what=what), markup=False)
 
 
 def _done(session: Session, answer: Any, text: str) -> None:

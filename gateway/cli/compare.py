@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from gateway.cli import figures
+from gateway.cli.consent import reason_given
 from gateway.cli.session import Exit
 from gateway.core.comparison import percent
 
@@ -232,9 +233,7 @@ def _value(value: Any) -> str:
 
 def accept(session: Session, wish: Acceptance) -> None:
     """Put a rule in force; it wants a reason."""
-    if not (wish.reason or "").strip():
-        session.fail(Exit.USAGE, session.say("need_reason"))
-    body: dict[str, Any] = {"path": wish.path, "reason": wish.reason}
+    body: dict[str, Any] = {"path": wish.path, "reason": reason_given(session, wish.reason)}
     if wish.tolerance is not None:
         body["tolerance"] = wish.tolerance
     else:
@@ -249,9 +248,8 @@ def accept(session: Session, wish: Acceptance) -> None:
 
 def put_right(session: Session, path: str, reason: str | None) -> None:
     """Close what differs at a path (** everything); it wants a reason."""
-    if not (reason or "").strip():
-        session.fail(Exit.USAGE, session.say("need_reason"))
-    found = session.post(f"{COMPARISONS}/fixes", {"path": path, "reason": reason})
+    body = {"path": path, "reason": reason_given(session, reason)}
+    found = session.post(f"{COMPARISONS}/fixes", body)
     if session.as_json:
         session.show_json(found)
     else:

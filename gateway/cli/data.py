@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import typer
-
 from gateway.cli.client import look_up
+from gateway.cli.consent import confirm
 from gateway.cli.session import Exit
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ def migrate(session: Session, wish: Migration) -> None:
     database_url = wish.database_url or look_up("DATABASE_URL")
     if database_url is None:
         session.fail(Exit.USAGE, session.say("no_database"), fix=session.say("no_database_fix"))
-    if wish.rollback_to is not None and not wish.dry_run:
-        _confirm_undo(session, wish)
+    if wish.rollback_to is not None and not wish.dry_run and not wish.yes:
+        confirm(session, session.say("order_migrate_back", name=wish.rollback_to))
     try:
         report = run(
             database_url,
@@ -61,14 +60,3 @@ def migrate(session: Session, wish: Migration) -> None:
     else:
         counts = {"applied": len(report.applied), "already": len(report.already)}
         session.out.print(say("migrated", **counts), markup=False)
-
-
-def _confirm_undo(session: Session, wish: Migration) -> None:
-    """Ask: undoing a migration drops tables."""
-    if wish.yes:
-        return
-    if not session.interactive:
-        session.fail(Exit.REFUSED, session.say("need_yes"))
-    what = session.say("order_migrate_back", name=wish.rollback_to)
-    if not typer.confirm(session.say("sure", what=what), err=True):
-        session.fail(Exit.REFUSED, session.say("aborted"))

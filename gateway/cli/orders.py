@@ -8,14 +8,14 @@ ask on, an order with its reason is clear enough, except one past failing gates:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from gateway.cli.consent import confirm, only_show, reason_given
 from gateway.cli.session import Exit
 
 if TYPE_CHECKING:
+    from gateway.cli.consent import Consent
     from gateway.cli.session import Session
 
 
@@ -25,29 +25,22 @@ class Order:
 
     path: str
     what: str
-    body: dict[str, Any]
+    body: dict[str, Any] = field(default_factory=dict)
     forward: bool = False
     """Moves traffic to the new system: asked about on a terminal."""
     dangerous: bool = False
     """Overrides a safeguard: needs `--yes` where nobody can be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """What the operator said on the command line."""
-
-    reason: str | None
-    yes: bool
-    dry_run: bool
-
-
 def give(session: Session, order: Order, consent: Consent) -> None:
     """Carry an order through."""
     if consent.dry_run:
-        _only_show(session, order)
+        only_show(session, order.what, path=order.path, body=order.body)
         return
-    reason = _reason(session, consent)
-    _confirm(session, order, consent)
+    reason = reason_given(session, consent.reason)
+    asks = order.dangerous or (order.forward and session.interactive)
+    if asks and not consent.yes:
+        confirm(session, order.what)
     state = session.post(order.path, {**order.body, "reason": reason})
     if session.as_json:
         session.show_json(state)
@@ -55,33 +48,6 @@ def give(session: Session, order: Order, consent: Consent) -> None:
     from gateway.cli.screen import headline  # noqa: PLC0415 - rich is only needed to show
 
     session.out.print(headline(state, session.say))
-
-
-def _only_show(session: Session, order: Order) -> None:
-    if session.as_json:
-        session.show_json({"dry_run": True, "path": order.path, "body": order.body})
-    else:
-        session.out.print(session.say("would_do", what=order.what), markup=False)
-
-
-def _reason(session: Session, consent: Consent) -> str:
-    reason = consent.reason
-    if reason is None and session.interactive:
-        reason = str(typer.prompt(session.say("ask_reason"), err=True))
-    if reason is None or not reason.strip():
-        session.fail(Exit.USAGE, session.say("need_reason"))
-    return reason
-
-
-def _confirm(session: Session, order: Order, consent: Consent) -> None:
-    if consent.yes or not (order.forward or order.dangerous):
-        return
-    if not session.interactive:
-        if order.dangerous:
-            session.fail(Exit.REFUSED, session.say("need_yes"))
-        return
-    if not typer.confirm(session.say("sure", what=order.what), err=True):
-        session.fail(Exit.REFUSED, session.say("aborted"))
 
 
 def parse_percent(session: Session, text: str) -> float:

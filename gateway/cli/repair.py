@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from gateway.cli.client import UnreachableError, look_up
+from gateway.cli.consent import confirm
 from gateway.cli.session import Exit
 
 if TYPE_CHECKING:
@@ -80,11 +81,7 @@ def _repair(session: Session, wish: Wish, source_url: str, target_url: str) -> R
 
     places = {"source": where(source_url), "target": where(target_url)}
     if not wish.dry_run and not wish.yes:
-        if not session.interactive:
-            session.fail(Exit.REFUSED, session.say("need_yes"))
-        what = session.say("order_repair", **places)
-        if not typer.confirm(session.say("sure", what=what), err=True):
-            session.fail(Exit.REFUSED, session.say("aborted"))
+        confirm(session, session.say("order_repair", **places))
     session.note(session.say("repair_from", **places))
     told_at = time.monotonic()
 
