@@ -31,6 +31,7 @@ import psycopg
 
 from ops.devstack.ports import LOOPBACK, accepts, free_port
 from ops.devstack.process import Account, Command, Process, StartError
+from ops.devstack.server import Server
 from ops.devstack.workspace import remove, temporary_folder
 
 if TYPE_CHECKING:
@@ -65,21 +66,10 @@ class Installation:
         return str(self.bin / name)
 
 
-class Postgres:
+class Postgres(Server):
     """A running server; `url` names its maintenance database, as a superuser."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        source: str,
-        process: Process | None = None,
-        folder: Path | None = None,
-    ) -> None:
-        self.url = url
-        self.source = source
-        self.process = process
-        self._folder = folder
+    __slots__ = ()
 
     def database_url(self, name: str, *, user: str | None = None) -> str:
         """Return the URL of another database of this server, perhaps as another user."""
@@ -89,19 +79,15 @@ class Postgres:
             netloc = f"{quote(user)}@{netloc.rpartition('@')[2]}"
         return urlunsplit(parts._replace(netloc=netloc, path=f"/{quote(name)}"))
 
-    def stop(self) -> None:
-        """Stop the server and remove its data; a server that was there before us stays."""
-        if self.process is not None:
-            self.process.stop()
-        if self._folder is not None:
-            remove(self._folder)
-
 
 def start(*, log: Path, port: int | None = None) -> Postgres:
     """Use the server of ``DATABASE_URL``, else start one of our own."""
     if url := os.environ.get("DATABASE_URL"):
-        with psycopg.connect(url, connect_timeout=5):
-            return Postgres(url, source="DATABASE_URL")
+        try:
+            psycopg.connect(url, connect_timeout=5).close()
+        except psycopg.Error as exc:
+            raise StartError(f"DATABASE_URL names a server that cannot be used: {exc}") from exc
+        return Postgres(url, source="DATABASE_URL")
     return start_own(find_installation(), log=log, port=port)
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from ops.devstack.ports import LOOPBACK, free_port
 from ops.devstack.process import Command, Process, StartError
+from ops.devstack.server import Server
 from ops.devstack.workspace import remove, temporary_folder
 
 _REDIS_PORT: Final = 6379
@@ -33,28 +34,10 @@ class Binary:
     path: str
 
 
-class Valkey:
+class Valkey(Server):
     """A running server."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        source: str,
-        process: Process | None = None,
-        folder: Path | None = None,
-    ) -> None:
-        self.url = url
-        self.source = source
-        self.process = process
-        self._folder = folder
-
-    def stop(self) -> None:
-        """Stop the server; one that was there before us stays."""
-        if self.process is not None:
-            self.process.stop()
-        if self._folder is not None:
-            remove(self._folder)
+    __slots__ = ()
 
 
 def start(*, log: Path, port: int | None = None) -> Valkey:
