@@ -2,8 +2,9 @@
 Idempotency keys in SQLite, one file for all workers of a node.
 
 A key is a row: pending from the claim on (committed before the request is sent), then done with its
-answer, or open for another try. Claims of all workers meet in the file, so of a thousand equal
-requests one wins. Rows expire by age, and beyond the bound the oldest answers go first.
+answer, or open for another try; `begun` is set once an attempt may have arrived on its side. Claims
+of all workers meet in the file, so of a thousand equal requests one wins. Rows expire by age, and
+beyond the bound the oldest answers go first.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from typing import Final
+
+from gateway.ports.keys import Claim, Verdict
 
 FILE_NAME: Final = "idempotency.sqlite3"
 MAX_ROWS: Final = 100_000
@@ -24,10 +27,13 @@ create table if not exists keys (
   claimed_s integer not null,
   expires_s integer not null,
   head blob,
-  body blob
+  body blob,
+  begun integer not null default 0
 ) without rowid;
 create index if not exists keys_by_age on keys (claimed_s);
 """
+_COLUMN_ADDED: Final = "alter table keys add column begun integer not null default 1"
+"""For a file of before that column: what is in it may have arrived."""
 
 
 class SqliteKeys:
@@ -52,13 +58,17 @@ class SqliteKeys:
             database.execute("pragma journal_mode=wal")
             database.execute("pragma synchronous=full")
             database.executescript(_SCHEMA)
+            database.execute("begin immediate")  # another worker may be doing the same
+            if "begun" not in {row[1] for row in database.execute("pragma table_info(keys)")}:
+                database.execute(_COLUMN_ADDED)
+            database.execute("commit")
             self._database = database
         return self._database
 
     def claim(
         self, scope: bytes, fingerprint: bytes, *, side: str, now_s: int, lease_s: int, ttl_s: int
-    ) -> tuple[str, str, bytes, bytes]:
-        """Take the key, or say what is known of it: (verdict, side, stored head, stored body)."""
+    ) -> Claim:
+        """Take the key, or say what is known of it."""
         database = self._open()
         database.execute("begin immediate")
         try:
@@ -72,31 +82,32 @@ class SqliteKeys:
     def _claim(  # noqa: PLR0917 - as above, inside its transaction
         self, database: sqlite3.Connection, scope: bytes, fingerprint: bytes, side: str,
         now_s: int, lease_s: int, ttl_s: int,
-    ) -> tuple[str, str, bytes, bytes]:  # fmt: skip
+    ) -> Claim:  # fmt: skip
         self._prune(database, now_s)
+        begun = False
         row = database.execute(
-            "select fingerprint, side, state, claimed_s, head, body from keys"
+            "select fingerprint, side, state, claimed_s, head, body, begun from keys"
             " where scope = ? and expires_s > ?",
             (scope, now_s),
         ).fetchone()
         if row is not None:
-            known, first_side, state, claimed_s, head, body = row
+            known, side, state, claimed_s, head, body, begun = row
             if known != fingerprint:
-                return "other_request", first_side, b"", b""
+                return Claim(Verdict.OTHER_REQUEST, side)
             if state == "done":
-                return "done", first_side, head, body
+                return Claim(Verdict.DONE, side, head, body)
             if state == "pending" and claimed_s + lease_s > now_s:
-                return "under_way", first_side, b"", b""
-            side = first_side  # what may have been begun there is not begun elsewhere
+                return Claim(Verdict.UNDER_WAY, side)
+            begun = bool(begun) or state == "pending"  # nobody knows how far one who died got
         database.execute(
-            "insert into keys (scope, fingerprint, side, state, claimed_s, expires_s)"
-            " values (?, ?, ?, 'pending', ?, ?) on conflict (scope) do update set"
+            "insert into keys (scope, fingerprint, side, state, claimed_s, expires_s, begun)"
+            " values (?, ?, ?, 'pending', ?, ?, ?) on conflict (scope) do update set"
             " fingerprint = excluded.fingerprint, side = excluded.side, state = 'pending',"
             " claimed_s = excluded.claimed_s, expires_s = excluded.expires_s,"
-            " head = null, body = null",
-            (scope, fingerprint, side, now_s, now_s + ttl_s),
+            " head = null, body = null, begun = excluded.begun",
+            (scope, fingerprint, side, now_s, now_s + ttl_s, begun),
         )
-        return "claimed", side, b"", b""
+        return Claim(Verdict.RESUMED if begun else Verdict.CLAIMED, side)
 
     def finish(self, scope: bytes, *, side: str, head: bytes, body: bytes) -> None:
         """Store the final answer."""
@@ -105,11 +116,12 @@ class SqliteKeys:
             (side, head, body, scope),
         )
 
-    def reopen(self, scope: bytes, *, side: str) -> None:
-        """Let the same request try again, on the same side."""
+    def reopen(self, scope: bytes, *, side: str, begun: bool) -> None:
+        """Let the same request try again on this side; `begun`: part of it may have arrived."""
         self._open().execute(
-            "update keys set state = 'open', side = ? where scope = ? and state = 'pending'",
-            (side, scope),
+            "update keys set state = 'open', side = ?, begun = begun or ?"
+            " where scope = ? and state = 'pending'",
+            (side, begun, scope),
         )
 
     def _prune(self, database: sqlite3.Connection, now_s: int) -> None:

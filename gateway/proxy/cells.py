@@ -39,6 +39,7 @@ def render(plane: Plane) -> dict[str, float]:
     cells["syncgate_write_backs_held_bytes"] = writes.held_bytes
     for reason, count in plane.refused.items():
         cells[f'syncgate_refused_total{{reason="{reason}"}}'] = count
+    cells["syncgate_replays_total"] = plane.replays
     if plane.tracing is not None:
         cells.update(plane.tracing.cells())
     return cells

@@ -7,8 +7,9 @@ Who answers for a failure:
   the failure still counts against the canary.
 - *A read without an answer* on a connection that had served before: once more on another one,
   within the retry budget; the connection may just have been old.
-- *A write that may have arrived* is never sent again, unless its key makes that safe: then once
-  more, to the same system (`keyed`).
+- *A write that may have arrived* goes to no other system. It is sent again only if its key makes
+  that safe: once more, to the same system (`keyed`).
+- *A canary that is busy* refuses, 503: to serve its clients from the baseline would hide that.
 - *The baseline's failures* are told to the client, 502, 503 or 504; they never turn into traffic
   for the canary.
 """
@@ -51,7 +52,7 @@ class Exchange:
 
     agrees = None
     __slots__ = (
-        "body", "client", "deadline_us", "forced", "head", "kept", "permit", "plane",
+        "begun", "body", "client", "deadline_us", "forced", "head", "kept", "permit", "plane",
         "request_head", "request_id", "retried", "scope", "side", "span", "started_us", "to_head",
     )  # fmt: skip
 
@@ -64,6 +65,7 @@ class Exchange:
         self.retried = False
         self.kept = True
         self.forced = False
+        self.begun = False
         self.scope: bytes | None = None
         self.span: tuple[bytes, bytes, bytes | None] | None = None
 
@@ -96,6 +98,12 @@ class Exchange:
     def send_to(self, side: Side) -> None:
         """Go on with a write whose key is claimed."""
         self._send(side, monotonic_ns() // 1000)
+
+    def replay(self, side: Side, answer: Answer) -> None:
+        """End a write that was done before with the answer that it got then, from that side."""
+        self.plane.replays += 1
+        self._leave()
+        self._reply(answer, side.mark)
 
     def turn_away(self, answer: Answer, reason: str) -> None:
         """End a write whose key is not free."""
@@ -188,7 +196,7 @@ class Exchange:
 
     def _shut_out(self, side: Side, rejected: Rejected, now_us: int) -> None:
         """Go on without a side whose breaker is open."""
-        if side.is_canary and not self.forced:
+        if side.is_canary and not (self.forced or self.begun):
             self.plane.record_shut_out(side, now_us)
             self._fall_back(side, "breaker_open", now_us)
             return
@@ -253,6 +261,10 @@ class Exchange:
         """Take notice that there is no answer, and decide who serves the client now."""
         now_us = monotonic_ns() // 1000
         side, plane = self.side, self.plane
+        if failure.sent and not self.head.is_read:
+            self.begun = True
+        elif self.begun and self.retried:
+            failure = Failure.NO_ANSWER  # what counts is the attempt that may have arrived
         if failure is Failure.SATURATED:
             side.settle(self.permit, now_us, ok=None)
             plane.record(side, _IGNORED, now_us, 0)
@@ -273,7 +285,7 @@ class Exchange:
             self._leave()
             return
         side.settle(self.permit, now_us, ok=False)
-        if side.is_canary and not failure.sent and not self.forced:
+        if side.is_canary and not (failure.sent or self.forced or self.begun):
             plane.record(side, _ERROR, now_us, now_us - self.started_us)
             self._fall_back(side, failure.name.lower(), now_us)
             return
@@ -298,11 +310,14 @@ class Exchange:
         if self.scope is not None and plane.keyed is not None:
             plane.keyed.unanswered(self)
 
-    def _reply(self, answer: Answer) -> None:
-        """Answer from the gateway itself."""
+    def _reply(self, answer: Answer, mark: bytes | None = None) -> None:
+        """Answer from the gateway itself; `mark` completes the fields in place of its own."""
         if self.span is not None:
             self._end_span(answer.status)
         if self.client is not None:
             self.client.answer(
-                answer.head, self.plane.mark, self.request_id, b"" if self.to_head else answer.body
+                answer.head,
+                mark or self.plane.mark,
+                self.request_id,
+                b"" if self.to_head else answer.body,
             )

@@ -8,7 +8,8 @@ to the system it was first sent to: what may have been begun on one side is not 
 If the store cannot be reached nothing is sent (503): a promise that cannot be kept is not made.
 
 A stored answer is a final one. After a 5xx or no answer the key stays with its system, open for
-another try by the same caller.
+another try by the same caller. What may have arrived there goes nowhere else any more, not even
+past an open breaker or an emergency stop; a new key would be a new write.
 """
 
 from __future__ import annotations
@@ -16,23 +17,21 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from time import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
+from gateway.ports.keys import Verdict
 from gateway.proxy.problems import Answer, problem, unavailable
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from gateway.ports.keys import Claim, KeyStore
     from gateway.proxy.answers import AnswerHead
     from gateway.proxy.bodies import Body
     from gateway.proxy.exchange import Exchange
-    from gateway.proxy.plane import Plane
+    from gateway.proxy.plane import Plane, Side
 
-CLAIMED: Final = "claimed"
-UNDER_WAY: Final = "under_way"
-OTHER_REQUEST: Final = "other_request"
-DONE: Final = "done"
 _MAX_STORED_BYTES: Final = 4 * 1024 * 1024
 _SERVER_ERROR: Final = 500
 _UNREACHABLE: Final = unavailable("The store of idempotency keys cannot be reached.", 1)
@@ -40,33 +39,12 @@ _UNDER_WAY: Final = problem(
     409, "A request with this Idempotency-Key is under way.", b"Retry-After: 1\r\n"
 )
 _OTHER_REQUEST: Final = problem(422, "This Idempotency-Key was used for another request.")
+_STOPPED: Final = unavailable(
+    "This write may have been begun by the new system, which is stopped."
+    " Send it again with the same key when the emergency stop is over.",
+    60,
+)
 _REPLAYED: Final = b"Idempotency-Replayed: true\r\n"
-
-
-class KeyStore(Protocol):
-    """Where keys are kept. Calls block and come from `threads` threads at most.
-
-    Any exception means that the store cannot be reached.
-    """
-
-    @property
-    def threads(self) -> int:
-        """How many calls it takes at once."""
-        ...
-
-    def claim(
-        self, scope: bytes, fingerprint: bytes, *, side: str, now_s: int, lease_s: int, ttl_s: int
-    ) -> tuple[str, str, bytes, bytes]:
-        """Take the key, or say what is known of it: (verdict, side, stored head, stored body)."""
-        ...
-
-    def finish(self, scope: bytes, *, side: str, head: bytes, body: bytes) -> None:
-        """Store the final answer."""
-        ...
-
-    def reopen(self, scope: bytes, *, side: str) -> None:
-        """Let the same request try again, on the same side."""
-        ...
 
 
 class KeyedWrites:
@@ -100,20 +78,33 @@ class KeyedWrites:
             lambda: exchange.turn_away(_UNREACHABLE, "idempotency_store"),
         )
 
-    def _claimed(
-        self, exchange: Exchange, scope: bytes, found: tuple[str, str, bytes, bytes]
-    ) -> None:
-        verdict, name, head, body = found
-        if verdict == CLAIMED:
-            exchange.scope = scope
-            exchange.send_to(self.plane.new if name == self.plane.new.name else self.plane.old)
-        elif verdict == DONE:
-            system = b"Sync-System: %b\r\n" % name.encode()
-            exchange.turn_away(Answer(0, head + _REPLAYED + system, body), "idempotency_replayed")
-        elif verdict == UNDER_WAY:
+    def _claimed(self, exchange: Exchange, scope: bytes, found: Claim) -> None:
+        """Send what is ours to send; say what is known of the rest."""
+        verdict = found.verdict
+        if verdict is Verdict.DONE:
+            status = int(found.head[9:12])  # behind "HTTP/1.1 "
+            answer = Answer(status, found.head + _REPLAYED, found.body)
+            exchange.replay(self._side(found), answer)
+        elif verdict is Verdict.UNDER_WAY:
             exchange.turn_away(_UNDER_WAY, "idempotency_under_way")
-        else:
+        elif verdict is Verdict.OTHER_REQUEST:
             exchange.turn_away(_OTHER_REQUEST, "idempotency_other_request")
+        else:
+            self._send(exchange, scope, found)
+
+    def _send(self, exchange: Exchange, scope: bytes, found: Claim) -> None:
+        plane, begun, side = self.plane, found.verdict is Verdict.RESUMED, self._side(found)
+        if side.is_canary and plane.routing.stopped:
+            if begun:
+                self._reopen(scope, side.name, begun=True)
+                exchange.turn_away(_STOPPED, "idempotency_stopped")
+                return
+            side = plane.old
+        exchange.scope, exchange.begun = scope, begun
+        exchange.send_to(side)
+
+    def _side(self, found: Claim) -> Side:
+        return self.plane.new if found.side == self.plane.new.name else self.plane.old
 
     def answered(
         self, exchange: Exchange, answer: AnswerHead, body: Body, tell: Callable[[], None]
@@ -121,6 +112,7 @@ class KeyedWrites:
         """Store the answer, then let the client have it."""
         scope, side = exchange.scope, exchange.side.name
         if scope is None or answer.status >= _SERVER_ERROR or len(body) > _MAX_STORED_BYTES:
+            exchange.begun = True
             self.unanswered(exchange)
             tell()
             return
@@ -133,10 +125,17 @@ class KeyedWrites:
 
     def unanswered(self, exchange: Exchange) -> None:
         """Leave the key open for another try on the same side."""
-        scope, side = exchange.scope, exchange.side.name
+        scope = exchange.scope
         if scope is not None:
             exchange.scope = None
-            self._run(lambda: self.store.reopen(scope, side=side), lambda _: None, lambda: None)
+            self._reopen(scope, exchange.side.name, begun=exchange.begun)
+
+    def _reopen(self, scope: bytes, side: str, *, begun: bool) -> None:
+        self._run(
+            lambda: self.store.reopen(scope, side=side, begun=begun),
+            lambda _: None,
+            lambda: None,
+        )
 
     def _run(
         self, work: Callable[[], Any], then: Callable[[Any], None], otherwise: Callable[[], None]

@@ -160,6 +160,7 @@ class Plane:
         self.shapes = Shapes(self.rules)
         self.in_flight = 0
         self.refused: dict[str, int] = {}
+        self.replays = 0
         self.draining = False
         self._finished_before = 0
         self.retries = Retries()

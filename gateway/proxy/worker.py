@@ -39,8 +39,8 @@ from gateway.proxy.tracing import Tracing
 if TYPE_CHECKING:
     from types import FrameType
 
+    from gateway.ports.keys import KeyStore
     from gateway.ports.spans import SpanExporter
-    from gateway.proxy.keyed import KeyStore
 
 SETTINGS_VARIABLE: Final = "SYNCGATE_WORKER"
 _TICK_S: Final = 0.1

@@ -1,7 +1,8 @@
 #!lua
 -- Take an idempotency key, or say what is known of it. Stored before anything is sent upstream.
 --
--- KEYS  1 key (hash: claim, print, side, state, claimed_us, head, body; expires)
+-- KEYS  1 key (hash: claim, print, side, state, claimed_us, head, body; expires;
+--              begun: "0", or once an attempt may have arrived on its side "1")
 --       2 index of its shard (sorted set: key -> claimed_us)
 --       3 sizes of its shard (hash: key -> bytes of its answer; "=total")
 -- ARGV  1 claim       random, of this attempt: who did not hear our answer may ask again
@@ -9,7 +10,8 @@
 --       4 lease_ms    after that long a pending claim is of somebody who died
 --       5 ttl_ms      how long the key is known
 --       6 rows        7 bytes   how much this shard keeps; beyond, the oldest answers go first
--- Answer: {verdict, side, head, body}; verdict is claimed, under_way, other_request or done
+-- Answer: {verdict, side, head, body}; verdict is claimed, resumed (claimed, and an attempt may have
+--         arrived on that side), under_way, other_request or done
 local SWEEP = 20
 local claim, print, side = ARGV[1], ARGV[2], ARGV[3]
 local ttl_ms, rows, bytes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -40,7 +42,8 @@ if over > 0 or total > bytes then
   end
 end
 
-local known = redis.call('HMGET', KEYS[1], 'print', 'side', 'state', 'claimed_us', 'claim')
+local known = redis.call('HMGET', KEYS[1], 'print', 'side', 'state', 'claimed_us', 'claim', 'begun')
+local begun = '0'
 if known[1] then
   if known[1] ~= print then return {'other_request', known[2], '', ''} end
   if known[3] == 'done' then
@@ -51,13 +54,16 @@ if known[1] then
   if known[3] == 'pending' and alive and known[5] ~= claim then
     return {'under_way', known[2], '', ''}
   end
-  side = known[2]  -- what may have been begun there is not begun elsewhere
+  side = known[2]
+  -- Nobody knows how far one who died got.
+  local orphan = known[3] == 'pending' and known[5] ~= claim
+  if orphan or known[6] ~= '0' then begun = '1' end
 end
 redis.call('HSET', KEYS[1], 'claim', claim, 'print', print, 'side', side, 'state', 'pending',
-           'claimed_us', string.format('%.0f', now_us))
+           'claimed_us', string.format('%.0f', now_us), 'begun', begun)
 redis.call('PEXPIRE', KEYS[1], ttl_ms)
 redis.call('ZADD', KEYS[2], now_us, KEYS[1])
 -- The index outlives its newest key by a while; an idle shard leaves nothing behind.
 redis.call('PEXPIRE', KEYS[2], ttl_ms + 60000)
 redis.call('PEXPIRE', KEYS[3], ttl_ms + 60000)
-return {'claimed', side, '', ''}
+return {begun == '1' and 'resumed' or 'claimed', side, '', ''}

@@ -18,6 +18,7 @@ from gateway.adapters.redis_store.failures import may_have_been_done, translated
 from gateway.adapters.redis_store.keys import Keys
 from gateway.adapters.redis_store.scripts import Script
 from gateway.errors import StoreUnavailableError
+from gateway.ports.keys import Claim, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +48,8 @@ class RedisKeys:
 
     def claim(
         self, scope: bytes, fingerprint: bytes, *, side: str, now_s: int, lease_s: int, ttl_s: int
-    ) -> tuple[str, str, bytes, bytes]:
-        """Take the key, or say what is known of it: (verdict, side, stored head, stored body)."""
+    ) -> Claim:
+        """Take the key, or say what is known of it."""
         del now_s
         number = secrets.token_hex(8)
         arguments: list[Argument] = [
@@ -67,15 +68,15 @@ class RedisKeys:
             raise
         self._open_doubtful()
         verdict, first_side, head, body = answer
-        return verdict.decode(), first_side.decode(), head, body
+        return Claim(Verdict(verdict.decode()), first_side.decode(), head, body)
 
     def finish(self, scope: bytes, *, side: str, head: bytes, body: bytes) -> None:
         """Store the final answer."""
         self._twice(_SETTLE, scope, [side, "done", head, body, ""])
 
-    def reopen(self, scope: bytes, *, side: str) -> None:
-        """Let the same request try again, on the same side."""
-        self._twice(_SETTLE, scope, [side, "open", "", "", ""])
+    def reopen(self, scope: bytes, *, side: str, begun: bool) -> None:
+        """Let the same request try again on this side; `begun`: part of it may have arrived."""
+        self._twice(_SETTLE, scope, [side, "begun" if begun else "open", "", "", ""])
 
     def _twice(self, script: Script, scope: bytes, arguments: Sequence[Argument]) -> Any:
         """Call, and call again if no answer came: a connection may have died unnoticed."""

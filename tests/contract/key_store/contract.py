@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.proxy.keyed import KeyStore
+    from gateway.ports.keys import KeyStore
 
 PRINT = b"p" * 24
 
@@ -52,7 +52,7 @@ class KeyStoreContract:
         body = bytes(range(256)) * 1_000
         store.finish(scope, side="old", head=b"HTTP/1.1 201 Created\r\n", body=body)
         assert claim(scope, side="new") == ("done", "old", b"HTTP/1.1 201 Created\r\n", body)
-        store.reopen(scope, side="new")
+        store.reopen(scope, side="new", begun=True)
         assert claim(scope)[0] == "done"
 
     def test_another_request_is_told_apart(
@@ -69,19 +69,29 @@ class KeyStoreContract:
     ) -> None:
         """Another try may be made, by whoever is first, where the first was made."""
         claim(scope, side="new")
-        store.reopen(scope, side="new")
+        store.reopen(scope, side="new", begun=False)
         assert claim(scope, side="old") == ("claimed", "new", b"", b"")
         assert claim(scope, side="old")[0] == "under_way"
+
+    def test_what_may_have_arrived_stays_so(
+        self, store: KeyStore, claim: Callable[..., tuple], scope: bytes
+    ) -> None:
+        """Every later claim is told, also after one that sent nothing."""
+        claim(scope, side="new")
+        store.reopen(scope, side="new", begun=True)
+        assert claim(scope) == ("resumed", "new", b"", b"")
+        store.reopen(scope, side="new", begun=False)
+        assert claim(scope) == ("resumed", "new", b"", b"")
 
     def test_a_claim_of_somebody_who_died_is_taken_over(
         self, claim: Callable[..., tuple], scope: bytes, passes: Callable[[float], None]
     ) -> None:
-        """After the lease, not before; on the same side."""
+        """After the lease, not before; on the same side, where it may have begun."""
         claim(scope, side="new")
         passes(0.4)
         assert claim(scope)[0] == "under_way"
         passes(0.9)
-        assert claim(scope) == ("claimed", "new", b"", b"")
+        assert claim(scope) == ("resumed", "new", b"", b"")
 
     def test_a_key_is_known_for_so_long(
         self,
@@ -103,7 +113,7 @@ class KeyStoreContract:
     ) -> None:
         """An answer that comes after its key is gone."""
         store.finish(scope, side="old", head=b"head", body=b"body")
-        store.reopen(scope, side="old")
+        store.reopen(scope, side="old", begun=True)
         assert claim(scope)[0] == "claimed"
 
     def test_of_many_at_once_one_has_it(

@@ -16,7 +16,7 @@ from tests.support.redis_servers import fresh_prefix
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.proxy.keyed import KeyStore
+    from gateway.ports.keys import KeyStore
     from tests.support.redis_servers import RedisFactory, RedisServer
 
 __all__ = ["scope"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gateway.proxy.keyed import KeyStore
+    from gateway.ports.keys import KeyStore
 
 __all__ = ["scope"]
 

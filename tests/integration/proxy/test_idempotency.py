@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.adapters.idempotency import FILE_NAME, SqliteKeys
+from gateway.core.breaker import BreakerState
 from gateway.proxy.keyed import KeyedWrites
 from tests.support.dataplane import (
     OK,
@@ -21,6 +24,11 @@ from tests.support.dataplane import (
 )
 from tests.support.scale import scale
 from tests.support.workers import fleet
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.dataplane import DataPlane
 
 SYNC = "/api/property-listings/sync"
 KEY = {"Idempotency-Key": "k-1"}
@@ -120,6 +128,109 @@ async def test_what_was_never_sent_may_go_to_the_other_side(store) -> None:
         assert len(old.requests) == 1
 
 
+@contextlib.asynccontextmanager
+async def begun_on_new(store, **settings) -> AsyncIterator[tuple[DataPlane, RecordingUpstream]]:
+    """The key of `post` was taken by new, which gave no answer; old is there, and new at 100 %."""
+    async with (
+        RecordingUpstream() as old,
+        RecordingUpstream(lambda _: None) as new,
+        data_plane(unlimited(old.url, new.url, **settings), routing(100)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        assert (await post(gateway)).status == 502
+        assert len(new.requests) == 1
+        yield gateway, old
+
+
+async def test_a_repeat_that_cannot_connect_is_not_sent_to_the_other_side(store) -> None:
+    """The first attempt may have arrived, so the key stays with new although new is gone now."""
+    gone = asyncio.Event()
+
+    async def dies(request: Received) -> bytes | None:
+        if request.method == "GET":
+            return OK
+        gone.set()
+        return None
+
+    async with (
+        RecordingUpstream() as old,
+        RecordingUpstream(dies) as new,
+        data_plane(unlimited(old.url, new.url), routing(100)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        assert (await gateway.ask(SYNC)).status == 200  # a connection that has served
+        new.server.close()
+        answer = await post(gateway)
+        assert gone.is_set()
+        assert (answer.status, answer.headers.get("sync-system")) == (502, None)
+        assert not old.requests
+        assert gateway.plane.new.fallbacks == 0
+        assert gateway.plane.new.failures == {"no_answer": 1}
+
+
+async def test_an_open_breaker_does_not_send_what_was_begun_elsewhere(store) -> None:
+    """503 until new may be asked again; another key is a new write, and old serves it."""
+    async with begun_on_new(store, breaker_threshold=1) as (gateway, old):
+        assert gateway.plane.new.breaker.state is BreakerState.OPEN
+        refused = await post(gateway)
+        assert (refused.status, int(refused.headers["retry-after"]) > 0) == (503, True)
+        assert not old.requests
+        other = await post(gateway, **{"Idempotency-Key": "k-2"})
+        assert (other.status, other.headers["sync-system"]) == (200, "old")
+
+
+async def test_the_emergency_stop_outranks_a_key(store) -> None:
+    """Nothing reaches new while it is stopped; what it may have begun waits."""
+    async with begun_on_new(store) as (gateway, old):
+        gateway.plane.route(routing(0, 2, stopped=True))
+        refused = await post(gateway)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "60")
+        assert b"emergency stop" in refused.body
+        assert not old.requests
+        assert gateway.plane.in_flight == 0
+        gateway.plane.route(routing(0, 3))
+        assert (await post(gateway)).status == 502  # new again, and only new
+        assert not old.requests
+
+
+async def test_a_key_under_which_nothing_was_sent_goes_on_with_old_when_stopped(store) -> None:
+    """It belongs to new, but new never saw it."""
+    async with (
+        RecordingUpstream() as old,
+        RecordingUpstream() as new,
+        data_plane(
+            unlimited(old.url, new.url, upstream_limit_per_second=0.001), routing(100)
+        ) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        assert (await post(gateway, **{"Idempotency-Key": "k-0"})).status == 200
+        assert (await post(gateway)).status == 429
+        gateway.plane.route(routing(0, 2, stopped=True))
+        answer = await post(gateway)
+        assert (answer.status, answer.headers["sync-system"]) == (200, "old")
+        assert len(new.requests) == 1
+
+
+async def test_an_answer_that_is_replayed_has_one_date(store) -> None:
+    """That of the answer; and it counts as a replay, not as a refusal."""
+    dated = OK.replace(b"\r\n", b"\r\nDate: Mon, 30 Nov 2026 00:00:00 GMT\r\n", 1)
+    async with (
+        RecordingUpstream(dated) as old,
+        data_plane(unlimited(old.url, UNREACHABLE)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        await post(gateway)
+        again = await gateway.exchange(
+            b"POST %b HTTP/1.1\r\nHost: gateway.test\r\nIdempotency-Key: k-1\r\n"
+            b"Content-Length: 2\r\n\r\n{}" % SYNC.encode()
+        )
+        assert b"Idempotency-Replayed: true\r\n" in again
+        assert again.lower().count(b"\r\ndate:") == 1
+        assert len(old.requests) == 1
+        assert gateway.plane.replays == 1
+        assert not gateway.plane.refused
+
+
 async def test_without_its_store_a_keyed_write_is_not_sent(tmp_path) -> None:
     """503, because the promise could not be kept; writes without a key go on."""
     async with (
@@ -186,7 +297,7 @@ def test_keys_expire_and_are_bounded(tmp_path) -> None:
     keys = SqliteKeys(tmp_path / FILE_NAME, max_rows=3, prune_every=5)
     assert claim(keys, b"a", 0) == "claimed"
     assert claim(keys, b"a", 9) == "under_way"
-    assert claim(keys, b"a", 10) == "claimed"  # whoever held it has died
+    assert claim(keys, b"a", 10) == "resumed"  # whoever held it has died
     keys.finish(b"a", side="old", head=b"h", body=b"b")
     assert claim(keys, b"a", 109) == "done"
     assert claim(keys, b"a", 111) == "claimed"
