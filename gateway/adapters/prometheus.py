@@ -22,6 +22,7 @@ _HELP: Final = {
     "syncgate_fallbacks_total": "Requests that the other system answered instead.",
     "syncgate_retries_total": "Requests sent again because no answer arrived.",
     "syncgate_upstream_connections": "Open connections to a system.",
+    "syncgate_access_log_lost_total": "Lines of the access log that nobody took in time.",
     "syncgate_replays_total": "Writes whose key had its answer already; they got that one again.",
     "syncgate_refused_total": "Requests that the gateway itself refused, by reason.",
     "syncgate_write_backs_on": "1 while what new writes is written back to old.",

@@ -40,6 +40,7 @@ def render(plane: Plane) -> dict[str, float]:
     for reason, count in plane.refused.items():
         cells[f'syncgate_refused_total{{reason="{reason}"}}'] = count
     cells["syncgate_replays_total"] = plane.replays
+    cells["syncgate_access_log_lost_total"] = plane.access_log.lost
     if plane.tracing is not None:
         cells.update(plane.tracing.cells())
     return cells

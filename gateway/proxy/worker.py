@@ -133,9 +133,9 @@ async def _serve(
     reporter = Reporter(plane, on_close=lambda: os._exit(_PARENT_GONE))
 
     def tick() -> None:
+        loop.call_later(_TICK_S, tick)  # first: after a fault there must be a next one
         plane.tick()
         reporter.tick()
-        loop.call_later(_TICK_S, tick)
 
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
