@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 CHUNKED: Final = -1
 NO_BODY: Final = -2
+_NAME_BYTES: Final = 256
 
 
 class Refusal(NamedTuple):
@@ -167,11 +169,16 @@ def _expect(reading: _Reading, value: bytes) -> None:
 
 
 def _client_id(reading: _Reading, value: bytes) -> None:
-    reading.client_id = reading.client_id or value
+    reading.client_id = reading.client_id or _name(value)
 
 
 def _api_key(reading: _Reading, value: bytes) -> None:
-    reading.api_key = reading.api_key or value
+    reading.api_key = reading.api_key or _name(value)
+
+
+def _name(value: bytes) -> bytes:
+    """Bound what tables keep of a client: a long name goes by its digest."""
+    return value if len(value) <= _NAME_BYTES else blake2b(value, digest_size=24).digest()
 
 
 def _forced(reading: _Reading, value: bytes) -> None:
@@ -206,7 +213,6 @@ def _dropped(_reading: _Reading, _value: bytes) -> None:
     """Hop-by-hop, or a word that only the gateway itself may say to an upstream."""
 
 
-_Rule = "Callable[[_Reading, bytes], None]"
 # What is read here travels on only if it is in _ALSO_FORWARDED; every other name travels as it is.
 _FIELDS: Final[Mapping[bytes, Callable[[_Reading, bytes], None]]] = {
     b"host": _host,
@@ -225,6 +231,7 @@ _FIELDS: Final[Mapping[bytes, Callable[[_Reading, bytes], None]]] = {
     b"tracestate": _tracestate,
     b"idempotency-key": _idempotency_key,
     b"sync-shadow-of": _dropped,
+    b"sync-shadow-digest": _dropped,
     b"sync-write-back-of": _dropped,
     b"keep-alive": _dropped,
     b"proxy-connection": _dropped,

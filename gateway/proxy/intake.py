@@ -8,6 +8,8 @@ already, which is what most requests of a client look like: only the body is cou
 the complete request to `serve`; nothing incomplete ever gets there.
 
 What is read without becoming a request is bounded: head, target, body, and the framing of chunks.
+So is what is read ahead: beyond the largest body's worth the connection reads on when it got
+through some of it.
 """
 
 from __future__ import annotations
@@ -63,9 +65,9 @@ class Intake(asyncio.Protocol):
     """See the module; `ClientConnection` is the other half."""
 
     __slots__ = (
-        "ahead", "begun", "body_bytes", "deadline_us", "exchange", "head", "headers",
-        "need", "opening", "parser", "parts", "phase", "plane", "raw_bytes", "refusal", "spare",
-        "target", "trail", "transport",
+        "ahead", "ahead_bytes", "begun", "body_bytes", "deadline_us", "exchange", "full", "head",
+        "headers", "need", "opening", "parser", "parts", "phase", "plane", "raw_bytes", "refusal",
+        "spare", "target", "trail", "transport",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
@@ -75,6 +77,8 @@ class Intake(asyncio.Protocol):
         self.deadline_us = 0
         self.exchange: Exchange | None = None
         self.ahead: list[tuple[Head, Body]] = []
+        self.ahead_bytes = 0
+        self.full = False
         self.refusal: Refusal | None = None
         self.parser: httptools.HttpRequestParser | None = None
         self.spare: httptools.HttpRequestParser | None = None
@@ -96,6 +100,15 @@ class Intake(asyncio.Protocol):
     def go_on(self) -> None:
         """Serve the next request in line, or refuse, or wait for more."""
         raise NotImplementedError
+
+    def next_ahead(self) -> tuple[Head, Body]:
+        """Take the next request in line; there may be room for more then."""
+        head, body = self.ahead.pop(0)
+        self.ahead_bytes -= len(body)
+        if self.full and self.ahead_bytes <= self.plane.rules.max_body_bytes:
+            self.full = False
+            self.transport.resume_reading()
+        return head, body
 
     def data_received(self, data: bytes) -> None:
         """Read on; a bodiless or length-delimited request seen before takes the short way."""
@@ -325,7 +338,12 @@ class Intake(asyncio.Protocol):
         if len(self.ahead) >= _AHEAD:
             self.refusal = Refusal(429, "Too many requests sent ahead on one connection.")
             raise ValueError
-        self.ahead.append((cast("Head", self.head), b"".join(self.parts)))
+        body = b"".join(self.parts)
+        self.ahead.append((cast("Head", self.head), body))
+        self.ahead_bytes += len(body)
+        if self.ahead_bytes > self.plane.rules.max_body_bytes:
+            self.full = True
+            self.transport.pause_reading()
         self.begun = False
         self._between()
 

@@ -123,6 +123,10 @@ class ClientConnection(Intake):
         """Go on with what waited for the client to read."""
         if self.phase is WRITING:
             self.phase = BUSY
+            if self.exchange is not None:
+                self.deadline_us = (
+                    0  # it took an early hint; the exchange has a deadline of its own
+                )
             self.go_on()
 
     # --- one after the other ---
@@ -133,8 +137,7 @@ class ClientConnection(Intake):
             return
         self.serving = True
         while self.ahead and self.exchange is None and self.phase < WRITING:
-            head, body = self.ahead.pop(0)
-            self.serve(head, body)
+            self.serve(*self.next_ahead())
         self.serving = False
         if self.exchange is not None or self.phase >= WRITING:
             return
