@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gateway.proxy.configuration import DataPlaneSettings
+from gateway.proxy.configuration import DataPlaneSettings, OperatorToken
 from gateway.proxy.worker import SETTINGS_VARIABLE
 
 if TYPE_CHECKING:
@@ -15,15 +14,16 @@ if TYPE_CHECKING:
 
 def data_plane(settings: Settings) -> DataPlaneSettings:
     """Give a worker what it needs to know, and no more."""
-    today = datetime.now(UTC).date()
     store, where = _key_store(settings)
     return DataPlaneSettings(
         old_url=settings.old_url,
         new_url=settings.new_url,
-        operator_tokens_sha256=tuple(
-            token.sha256.hex()
+        operator_tokens=tuple(
+            OperatorToken(
+                token.sha256.hex(), token.last_day.isoformat() if token.last_day else None
+            )
             for token in settings.admin_tokens
-            if token.may_force_a_side and (token.last_day is None or today <= token.last_day)
+            if token.may_force_a_side
         ),
         rate_limit_per_second=settings.rate_limit_per_second,
         rate_limit_burst=settings.rate_limit_burst,

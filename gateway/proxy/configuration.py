@@ -21,18 +21,27 @@ UPSTREAM: Final = "upstream"
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorToken:
+    """A token that may force a side until the end of a UTC day, as its hexadecimal digest."""
+
+    sha256: str
+    last_day: str | None = None
+    """ISO 8601; None: it does not expire."""
+
+
+@dataclass(frozen=True, slots=True)
 class DataPlaneSettings:
     """Addresses, limits and deadlines of the data plane; a limit of 0 is off.
 
-    `operator_tokens_sha256` are the tokens that may force a side with `Sync-System`, as lowercase
-    hexadecimal digests. `prefix` is what is forwarded: the path itself and everything below it.
-    `sync_timeout_ms` is the total deadline of a write, `read_timeout_ms` the one of a read.
+    `operator_tokens` may force a side with `Sync-System`. `prefix` is what is forwarded: the path
+    itself and everything below it. `sync_timeout_ms` is the total deadline of a write,
+    `read_timeout_ms` the one of a read.
     """
 
     old_url: str
     new_url: str
     prefix: str = "/api/property-listings"
-    operator_tokens_sha256: tuple[str, ...] = ()
+    operator_tokens: tuple[OperatorToken, ...] = ()
 
     rate_limit_per_second: float = 100.0
     rate_limit_burst: int = 200
@@ -108,6 +117,5 @@ class DataPlaneSettings:
     def from_json(cls, text: str | bytes) -> DataPlaneSettings:
         """Read what `to_json` wrote; a foreign field raises TypeError."""
         raw: dict[str, Any] = orjson.loads(text)
-        return cls(
-            **{**raw, "operator_tokens_sha256": tuple(raw.get("operator_tokens_sha256", ()))}
-        )
+        tokens = tuple(OperatorToken(**token) for token in raw.pop("operator_tokens", ()))
+        return cls(operator_tokens=tokens, **raw)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import deque
+from datetime import UTC, datetime
 from email.utils import formatdate
 from hashlib import sha256
 from time import monotonic_ns, time
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 IGNORED: Final = int(Outcome.IGNORED)
 _ERROR: Final = int(Outcome.ERROR)
 _ANOTHER_PROBES: Final = Rejected(1_000_000)
+_NEVER: Final = "9999-12-31"
 _POSITIONS: Final = 65_536
 _MEMO_ENTRIES: Final = 1_024
 _RECENT_SECONDS: Final = 60
@@ -147,7 +149,10 @@ class Plane:
         self.carried_reads = 0
         self.carried_writes = 0
         self._limit(settings)
-        self.tokens = tuple(bytes.fromhex(token) for token in settings.operator_tokens_sha256)
+        self.tokens = tuple(
+            (bytes.fromhex(token.sha256), token.last_day or _NEVER)
+            for token in settings.operator_tokens
+        )
         self.prefix = settings.prefix.rstrip("/").encode()
         self.below_prefix = self.prefix + b"/"
         self.scheme = b"https" if settings.tls_certificate else b"http"
@@ -265,8 +270,12 @@ class Plane:
         if head.forced not in {b"new", b"old"} or head.operator_token is None:
             return False
         given = sha256(head.operator_token).digest()
+        today = datetime.now(UTC).date().isoformat()
         # Every token is compared, so that the time taken says nothing about which one was near.
-        matches = [hmac.compare_digest(given, token) for token in self.tokens]
+        matches = [
+            hmac.compare_digest(given, token) and today <= last_day
+            for token, last_day in self.tokens
+        ]
         return any(matches)
 
     def admit_upstream(self, side: Side, now_us: int) -> int:

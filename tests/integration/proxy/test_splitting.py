@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.core.model import Weight
 from gateway.core.splitter import assign
+from gateway.proxy.configuration import OperatorToken
 from tests.support.dataplane import (
     Received,
     RecordingUpstream,
@@ -18,6 +21,9 @@ from tests.support.dataplane import (
     unlimited,
 )
 from tests.support.scale import scale
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 SYNC = "/api/property-listings/sync"
 TOKEN = "a-token-of-an-operator"
@@ -74,7 +80,7 @@ async def test_a_client_with_a_key_stays(header: str) -> None:
 
 async def test_an_operator_may_force_a_side_and_the_token_goes_no_further() -> None:
     """With the right token only; emergency stop outranks it."""
-    settings = {"operator_tokens_sha256": ("0" * 64, DIGEST)}
+    settings = {"operator_tokens": (OperatorToken("0" * 64), OperatorToken(DIGEST))}
     async with (
         RecordingUpstream() as old,
         RecordingUpstream() as new,
@@ -93,6 +99,32 @@ async def test_an_operator_may_force_a_side_and_the_token_goes_no_further() -> N
         gateway.plane.route(routing(100, 3, stopped=True))
         assert (await gateway.ask(headers=force)).headers["sync-system"] == "old"
         assert (await gateway.ask()).headers["sync-system"] == "old"
+
+
+async def test_an_operators_token_ends_with_its_last_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the worker runs: it is looked at with each request, in UTC."""
+
+    class Clock(datetime):
+        """Tells what the test says."""
+
+        said = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            assert tz is UTC
+            return cls.said
+
+    monkeypatch.setattr("gateway.proxy.plane.datetime", Clock)
+    settings = {"operator_tokens": (OperatorToken(DIGEST, "2026-11-30"),)}
+    async with (
+        RecordingUpstream() as old,
+        RecordingUpstream() as new,
+        data_plane(unlimited(old.url, new.url, **settings), routing(0)) as gateway,
+    ):
+        force = {"Sync-System": "new", "Sync-Operator-Token": TOKEN}
+        assert (await gateway.ask(headers=force)).headers["sync-system"] == "new"
+        Clock.said += timedelta(seconds=1)
+        assert (await gateway.ask(headers=force)).headers["sync-system"] == "old"
 
 
 async def test_an_older_routing_is_ignored() -> None:
