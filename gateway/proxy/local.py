@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from gateway.core.model import Outcome
+from gateway.proxy.plane import NOT_ROUTED
 from gateway.proxy.problems import document, problem
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _ALIVE: Final = document(200, b'{"status":"ok"}')
 _READY: Final = document(200, b'{"status":"ready"}')
+_STARTING: Final = document(503, b'{"status":"starting"}', fields=b"Retry-After: 1\r\n")
 _DRAINING: Final = document(503, b'{"status":"draining"}', fields=b"Retry-After: 1\r\n")
 _NOTHING: Final = problem(404, "Nothing is served under this path.")
 _READ_ONLY: Final = problem(405, "Only GET and HEAD are served here.", b"Allow: GET, HEAD\r\n")
@@ -30,8 +32,15 @@ def answer(plane: Plane, head: Head) -> Answer:
     if head.path == b"/health":
         return _ALIVE
     if head.path == b"/readyz":
-        return _DRAINING if plane.draining else _READY
+        return _readiness(plane)
     return document(200, orjson.dumps(figures(plane)))
+
+
+def _readiness(plane: Plane) -> Answer:
+    """Ready from the first routing on: before it, what is served does not follow the weight."""
+    if plane.draining:
+        return _DRAINING
+    return _STARTING if plane.routing is NOT_ROUTED else _READY
 
 
 def figures(plane: Plane) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from gateway.proxy.plane import NOT_ROUTED
 from tests.support.dataplane import (
     OK,
     Received,
@@ -262,6 +263,20 @@ async def test_what_the_gateway_answers_by_itself() -> None:
         assert (await gateway.ask("/api/property-listingsX")).status == 404
         assert (await gateway.ask("/api/property-listings/../admin")).status == 400
         assert len(upstream.requests) == 1
+
+
+async def test_who_was_told_no_weight_yet_is_not_ready_and_serves() -> None:
+    """Before the first routing everything goes to old, and nobody should send it anything."""
+    async with (
+        RecordingUpstream() as upstream,
+        data_plane(unlimited(upstream.url, upstream.url)) as gateway,
+    ):
+        gateway.plane.routing = NOT_ROUTED
+        early = await gateway.ask("/readyz")
+        assert (early.status, json.loads(early.body)) == (503, {"status": "starting"})
+        assert (await gateway.ask()).headers["sync-system"] == "old"
+        gateway.plane.route(routing(version=0))
+        assert (await gateway.ask("/readyz")).status == 200
 
 
 async def test_who_is_about_to_leave_says_so_while_it_still_serves() -> None:
