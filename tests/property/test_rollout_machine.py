@@ -53,6 +53,13 @@ STANDING = {Status.ROLLED_BACK, Status.EMERGENCY_STOPPED}
 CLIENTS = [f"client-{number}".encode() for number in range(40)]
 
 
+def in_the_table(actions):
+    """Whatever is audited is a move of the table, also one that keeps the status."""
+    for action in actions:
+        if isinstance(action, Audit):
+            assert (action.before.status, action.action, action.after.status) in TRANSITIONS
+
+
 class Rollout(RuleBasedStateMachine):
     """People and systems doing anything at any time."""
 
@@ -97,10 +104,7 @@ class Rollout(RuleBasedStateMachine):
             assert isinstance(actions[0], Publish)
             assert actions[0].route.version == after.version
             assert isinstance(actions[-1], Audit)
-            for action in actions:
-                if isinstance(action, Audit) and action.before.status is not action.after.status:
-                    key = (action.before.status, action.action, action.after.status)
-                    assert key in TRANSITIONS
+            in_the_table(actions)
         if after.status in STANDING and before.status not in STANDING:
             assert any(isinstance(action, StopCanarySync) for action in actions)
 
@@ -245,6 +249,7 @@ class Rollout(RuleBasedStateMachine):
         """Only deadlines move, and never up."""
         before = self.engine.state
         step = advance(before, Tick(), self.plan, self.now_us)
+        in_the_table(step.actions)
         assert step.state.write_bp <= before.write_bp
         assert step.state.bake_us <= before.bake_us
         self.engine = replace(self.engine, state=step.state)
@@ -265,6 +270,12 @@ class Rollout(RuleBasedStateMachine):
         if state.status in STANDING:
             assert state.write_bp == state.read_bp == 0
             assert not state.decisions
+
+    @invariant()
+    def nothing_runs_with_a_question_open(self):
+        """A decision pauses what is running, and is answered before it goes on."""
+        state = self.engine.state
+        assert state.status is not Status.RUNNING or not state.open_decisions
 
     @invariant()
     def the_state_survives_paper(self):

@@ -1,8 +1,10 @@
 """
 Every legal move in one table, each with its reason.
 
-`*` stands for the policy acting on what it found; everything else is an order of a person. What is
-not in the table is refused. `machine` makes the moves, and the tests hold it to this table.
+`*` stands for the policy acting on what it found; everything else is an order of a person. A move
+may keep the status: it is here because it gives a new version, which is published and audited, or
+because the order is obeyed and changes nothing. What is not in the table is refused. `machine`
+makes the moves, and the tests hold it to this table.
 """
 
 from __future__ import annotations
@@ -52,7 +54,6 @@ TRANSITIONS: Final[Mapping[tuple[Status, str, Status], str]] = {
     (_S, "release", _P): "The rollout waits in its phase at weight 0 until a person goes on.",
     (_S, "release", _I): "Nothing was ever started, so the gateway is idle again.",
     (_I, "hold", _I): "A person answered a decision about a weight that an operator tried.",
-    (_R, "hold", _R): "A person answered: traffic stays although the finding stands.",
     (_P, "hold", _P): "A person answered: traffic stays, and `resume` may now go on.",
     (_C, "hold", _C): "A person answered: traffic stays although the finding stands.",
     (
@@ -69,7 +70,14 @@ TRANSITIONS: Final[Mapping[tuple[Status, str, Status], str]] = {
     ): "Done is not safe: the critical triggers hold as long as old still runs.",
     (_R, "*promote", _R): "The policy promotes by itself where it says so, by the same rules.",
     (_R, "*promote", _C): "The policy completes by itself where it says so, by the same rules.",
+    (_R, "*waiting", _R): "All gates pass and the phase has baked: a person is asked to promote.",
     (_R, "*decision", _P): "Something serious waits for a person: nothing is promoted meanwhile.",
+    (_P, "*decision", _P): "One more question is asked; the rollout waits already.",
+    (_I, "*decision", _I): "A person is asked about a weight that an operator tried.",
+    (_C, "*decision", _C): "A person is asked; there is nothing left to promote.",
+    (_P, "*escalate", _P): "Nobody answered in time: the next people are asked, traffic stays.",
+    (_I, "*escalate", _I): "Nobody answered in time: the next people are asked, traffic stays.",
+    (_C, "*escalate", _C): "Nobody answered in time: the next people are asked, traffic stays.",
 }
 
 

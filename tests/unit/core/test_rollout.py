@@ -144,6 +144,36 @@ def test_orders_do_what_the_table_says_and_nothing_else(status, name):
         assert turn.engine.state.status in moves
 
 
+@pytest.mark.parametrize(
+    ("status", "asked"),
+    [
+        (Status.IDLE, [("idle", "*decision", "idle"), ("idle", "*escalate", "idle")]),
+        (Status.RUNNING, [("running", "*decision", "paused"), ("paused", "*escalate", "paused")]),
+        (Status.PAUSED, [("paused", "*decision", "paused"), ("paused", "*escalate", "paused")]),
+        (
+            Status.COMPLETED,
+            [("completed", "*decision", "completed"), ("completed", "*escalate", "completed")],
+        ),
+    ],
+)
+def test_a_question_is_asked_and_asked_again_as_the_table_says(status, asked):
+    """Wherever new gets traffic; that the status stays is no reason not to be in the table."""
+    engine = in_status(status)
+    if status is Status.IDLE:
+        engine = order(engine, SetWeight("ann", "try", Weight(500)))
+    made = []
+    for minutes in (0, 10, 20, 25 * 60):
+        turn = engine.look(medium_cpu(later(all_well(), minutes * 60)))
+        engine = turn.engine
+        made += [
+            (a.before.status, a.action, a.after.status)
+            for a in turn.answer.actions
+            if isinstance(a, Audit)
+        ]
+    assert made == asked
+    assert set(made) <= TRANSITIONS.keys()
+
+
 def test_every_arrow_has_its_sentence():
     """The table renders for the documentation, one sentence per arrow."""
     rows = transition_table()
@@ -669,6 +699,7 @@ def test_when_all_is_done_a_person_is_asked_once():
     engine = engine.look(all_well()).engine
     turn = engine.look(later(all_well(), 1))
     assert told(turn) == [("promotion_wanted", False)]
+    assert (Status.RUNNING, turn.answer.actions[-1].action, Status.RUNNING) in TRANSITIONS
     assert turn.engine.state.waiting_since_us is not None
     again = turn.engine.look(later(all_well(), 2))
     assert again.answer.actions == ()
