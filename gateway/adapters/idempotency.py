@@ -79,7 +79,7 @@ class SqliteKeys:
         database.execute("commit")
         return answer
 
-    def _claim(  # noqa: PLR0917 - as above, inside its transaction
+    def _claim(  # noqa: PLR0917 - `claim`, inside its transaction
         self, database: sqlite3.Connection, scope: bytes, fingerprint: bytes, side: str,
         now_s: int, lease_s: int, ttl_s: int,
     ) -> Claim:  # fmt: skip

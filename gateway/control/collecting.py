@@ -42,7 +42,7 @@ class Collection:
         self.changes = Changes()
 
     def take(self, found: ShadowDiffered, opened: Opened, now_us: int) -> None:
-        """Count one pair of opened answers, and keep of it what chance will have."""
+        """Count one pair of opened answers, and keep a random sample of what differs in it."""
         name = "controls" if found.control else "shadows"
         kept = self._kept(name)
         tally = self.tally(name, now_us)

@@ -37,7 +37,7 @@ async def watch_source(
     clock: Clock,
     every_s: float,
 ) -> None:
-    """Read one figure for good; that it became unreadable, or readable again, is told once."""
+    """Read one figure until cancelled; a change between readable and unreadable is told once."""
     of = f"{metric.value} of {variant.value}" if variant else metric.value
     readable = True
     while True:

@@ -39,7 +39,7 @@ _log = structlog.get_logger("watching")
 
 
 async def endure(loop: Loop, *, tell: Callable[[Notice], None], clock: Clock) -> None:
-    """Run a loop for good. A fault of ours in it pages and holds; it never takes traffic down."""
+    """Run a loop until cancelled; after a fault of ours people are told and it starts again."""
     told_us = -_TELL_AGAIN_US
     while True:
         try:

@@ -73,7 +73,7 @@ def calendar(kind: Kind, day: int, offset_min: int) -> Period:
 
 
 def local_day(hour: int, offset_min: int) -> int:
-    """Say which local day an hour is of, by its midnight as `calendar` has it."""
+    """Say which local day an hour is of, with days beginning where `calendar` begins them."""
     return (hour * 60 + offset_min + (-offset_min) % 60) // _DAY_MIN
 
 

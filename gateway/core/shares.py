@@ -12,8 +12,8 @@ credit, the rest as permits.
 (rate / holders) since the ledger went, without a burst: who asks for little notices nothing. **It
 is back,** maybe having forgotten (restarted empty, failed over): every ask says how far ahead the
 account was when last heard of, and for the time without answers it is taken that every holder let
-through as much as this one did. The first ask only tells; for the moment until all have told,
-everybody goes on with its part.
+through as much as this one did. After an outage a holder's first ask only reports what it used.
+Until all have reported, each keeps to its part of the rate.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class StepTable(Table):
     threshold: Threshold
     """In the metric's unit: ratios are 0 to 1, 5 % is 0.05."""
     clear: Threshold | None = None
-    """It is over when the figure no longer stands so to this one; without it: the threshold."""
+    """It is over when the comparison no longer holds against this one; default: the threshold."""
 
 
 class RuleTable(Table):

@@ -8,8 +8,8 @@ fit is dropped and counted with its reason. Shadows have connections of their ow
 cannot take one from a user.
 
 The first comparison is by status and by the digest both systems compute over their records (or by
-the bytes, where there is no digest): a microsecond. Only answers that differ are handed on, to be
-opened by another process.
+the bytes, where there is no digest) and takes a microsecond. Only answers that differ are handed
+on, to be opened in the parent process.
 
 A shadow's outcome counts for the system that answered it: in a phase without live traffic that is
 all the evidence there is.
@@ -68,7 +68,8 @@ class Tally:
     timed_listings: int = 0
     timed_old_us: int = 0
     timed_shadow_us: int = 0
-    """How long the same syncs took both: those that went well in both, of equally many listings."""
+    """Total time of the same syncs in each system: of those that went well in both, with equally
+    many listings."""
     unanswered: dict[str, int] = field(default_factory=dict)
     """Why those that failed had none."""
 

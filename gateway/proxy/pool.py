@@ -4,11 +4,11 @@ The connections to one upstream: last in, first out, so that the warmest is used
 A call that finds no free connection waits its turn while a new one is opened, up to the limit; it
 waits no longer than a connection may take to open. When all connections are taken and the queue has
 not been empty for half that time, waiting helps nobody: more comes in than goes out, and everyone
-would only be served late. Then calls wait a tenth of a second, and the rest is told so at once.
+would only be served late. From then on a call waits a tenth of a second at most, and then fails.
 
 Connections rest for less time than any upstream keeps them, so a request does not ride one that is
-being closed at the other end. The first request of a client has no answer before it that would make
-a failure forgivable; it takes no connection that has rested for longer than a moment.
+being closed at the other end. A client's first request must not fail because a kept connection was
+just being closed, so it uses none that has been idle for longer than `moment_us`.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class Pool:
         return now_us - self.waiting_since_us >= standing_us or now_us - self.cut_us < standing_us
 
     def close(self) -> None:
-        """Close every connection that is at rest, and the others when they are done."""
+        """Close every connection that is at rest; one in use is left as it is."""
         self.closed = True
         for connection in list(self.idle):
             connection.close()

@@ -93,7 +93,7 @@ async def drain(plane: Plane) -> None:
             for connection in list(plane.connections):
                 connection.leave()
         await asyncio.sleep(_TICK_S / 2)
-    while (plane.in_flight or plane.write_backs.busy) and loop.time() < give_up:  # noqa: ASYNC110 - as above
+    while (plane.in_flight or plane.write_backs.busy) and loop.time() < give_up:  # noqa: ASYNC110 - counts, nothing to wait on
         await asyncio.sleep(_TICK_S / 2)
     for connection in list(plane.connections):
         connection.transport.abort()

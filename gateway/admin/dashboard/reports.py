@@ -130,7 +130,7 @@ def _known(report: Report, say: ReportWords) -> str:
         f"{_local(report, one.since):%m-%d %H:%M}-{_local(report, one.until):%m-%d %H:%M}"
         for one in known.gaps[:8]
     )
-    more = f" (+{len(known.gaps) - 8})" if len(known.gaps) > 8 else ""  # noqa: PLR2004 - as above
+    more = f" (+{len(known.gaps) - 8})" if len(known.gaps) > 8 else ""  # noqa: PLR2004 - as many as are shown
     return (
         f'<p class="why">{_e(text)}</p>'
         f'<p class="notice">{_e(say("gaps"))}: {_e(spans)}{more} {_e(_zone(report))}</p>'

@@ -3,7 +3,7 @@ Who is on record as silent: put there once, by whoever decides, also when the si
 
 Each replica sees by itself who is silent, and who of the others puts that on record. When nobody
 did, because it was the deciding one that fell silent, the next one that decides finds it still to
-be said. A replica that has not heard the board for a while knows of nobody whose silence it is.
+be said. A replica that could not read the board cannot tell who was silent, so it records nothing.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ class Together:
     def heard_of(self, version: int) -> None:
         """Take note of a stored state's version; what is not ours is looked at.
 
-        A reading that was on its way while somebody stored is older, once; it must not undo the
-        news of what was stored, which may have come first.
+        One reading may be older than what was just stored: it was already under way. Only a second
+        older one in a row means that the store fell back.
         """
         ours = self._journal.version
         older = version < ours

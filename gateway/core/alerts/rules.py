@@ -31,7 +31,8 @@ class Step:
     level: Severity
     threshold: float
     clear: float
-    """The figure is well again when it no longer stands so to this one: hysteresis."""
+    """The trouble ends only when the comparison no longer holds against this value, which is
+    `threshold` or lies on its good side (hysteresis)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ the difference of the two as what is real. Without a control nothing is noise.
 
 A test that finds no difference has not shown that there is none: one noisy control of ten excuses
 nearly everything. So the bound takes away only as much as the control proves, the lower end of its
-own interval; a small control leaves the rate as it is and the promise small.
+own interval. A small control therefore does not change the rate, but lowers the bound.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ NOISE_SIGNIFICANCE: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class MatchRate:
-    """So many of so many agree; `doubted` of them only if noise is what it looks like."""
+    """How many of the compared listings agree.
+
+    `doubted` of the matched are counted as agreeing only because their differences look like noise.
+    """
 
     matched: int
     compared: int
