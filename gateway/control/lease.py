@@ -1,4 +1,4 @@
-"""The right to decide. One node always has it; a fleet will keep it behind the same port."""
+"""The right to decide, for a gateway that stands alone; a fleet has its lease in Redis."""
 
 from __future__ import annotations
 

@@ -2,9 +2,10 @@
 The services' HTTP, one app for both: `create_app(store, feed, settings)`.
 
 Whatever a client sends gets a clear answer: input that cannot be used is a 4xx problem naming field
-and expectation, a store or feed that cannot be reached is 503, one that refuses until somebody acts
-is 502. An answered sync is 200 even if all its listings failed (`status` says so); a sync of which
-nothing was confirmed is the store's problem answer, with `Sync-Status: failed`.
+and expectation, a store that cannot be reached is 503, a store that refuses until somebody acts or
+a feed that cannot be read is 502. An answered sync is 200 even if all its listings failed (`status`
+says so); a sync of which nothing was confirmed is the store's problem answer, with `Sync-Status:
+failed`.
 
 Property numbers may contain ``/``; the fixed paths below ``sync/`` win over such a number.
 """

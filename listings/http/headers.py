@@ -19,7 +19,7 @@ SYNC_STATUS: Final = "Sync-Status"
 SYNC_RECORDS: Final = "Sync-Records"
 SYNC_DIGEST: Final = "Sync-Digest"
 
-# Added by the gateway to every forwarded answer (`old` or `new`), and sent by sync_new to PostgREST.
+# Added by the gateway to every forwarded answer (`old` or `new`); sync_new sends it to PostgREST.
 SYNC_SYSTEM: Final = "Sync-System"
 SYNC_OPERATOR_TOKEN: Final = "Sync-Operator-Token"  # noqa: S105 - a header's name, not its secret
 

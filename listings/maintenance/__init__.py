@@ -1,1 +1,1 @@
-"""What people do to the data directly in PostgreSQL: migrate, verify, repair, undo, back up."""
+"""What people do to the data directly in PostgreSQL: migrate (and undo that), verify, repair."""
