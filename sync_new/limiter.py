@@ -1,5 +1,5 @@
 """
-The call budget: GCRA, the leaky bucket that needs one number.
+The call budget: GCRA, a leaky bucket whose only state is one number.
 
 `tat` is the theoretical arrival time: when the budget is whole again. A call may be made at once
 while `tat` is no further ahead than the burst allows; otherwise it waits until it is. A burst of

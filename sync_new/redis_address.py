@@ -2,8 +2,8 @@
 A client for the URL under `REDIS_URL`: the same forms as the gateway's, which is told the same URL.
 
 `redis://`, `rediss://`, `unix://`, `redis+sentinel://host,host2/service/0` and
-`redis+cluster://host,host2` (both also over TLS as `rediss+...`). Of the options after `?` the
-prefix of the key names is ours to use; the gateway's others are passed by.
+`redis+cluster://host,host2` (both also over TLS as `rediss+...`). Of the options after `?`,
+`prefix` is put before the key's name, `timeout_ms` is the gateway's alone, the rest is redis-py's.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Writing a set of listings through PostgREST: batches, halves, and what was left as it stood.
+Writing listings through PostgREST: in batches, halved on error, unchanged listings left out.
 
 Nothing is written that would change nothing. Either the rows are read first and the unchanged ones
 left out, or they are written first and the database drops the unchanged ones (its write trigger),

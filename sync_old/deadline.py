@@ -1,8 +1,8 @@
 """
 A limit on how long PostgreSQL may be silent.
 
-Cancelling a query would itself wait for the silent server, so the line is cut instead: whoever
-reads from it then sees it broken, at once.
+Cancelling a query would itself wait for the silent server, so the connection is closed instead:
+whoever reads from it gets an error at once.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a PostgreSQL error means to the old service: the row's fault, worth a repeat, or everybody's.
+What a PostgreSQL error means to the old service: one row is bad, try again, or the store fails.
 
 The SQLSTATE decides, never the text: texts are translated and reworded, states are a contract.
 """

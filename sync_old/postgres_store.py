@@ -1,5 +1,5 @@
 """
-The old way, kept honest: every listing by a statement of its own, straight to PostgreSQL.
+`ListingStore` straight on PostgreSQL, as the old system writes: one statement per listing.
 
 Each row is its own transaction, so one bad row fails alone and no lock is held longer than a row
 takes. Every transaction first says who it is (role, writer, workspace, sync), and the settings end

@@ -1,5 +1,5 @@
 """
-A SQLite file of ours: how it is known, made, used and let go of, whatever stands in it.
+What all SQLite files of a state directory share: how one is recognised, made, used and closed.
 
 A state directory holds several, each of a kind that is described once. A file is known by its mark
 (the application id) and by the version of its schema, so that what another program or another

@@ -2,8 +2,8 @@
 Write-backs that failed, in a SQLite file of their own beside the state.
 
 They are needed until a repair has made both stores equal, so every commit is fsynced. Their number
-is bounded: beyond it a failure is added to the newest row of its reason, which then stands for so
-many between two times.
+is bounded: beyond it a failure is added to the newest row of its reason, which then counts several
+failures and says when the first and the last of them were.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`syncgate repair`: bring one store up to what the other holds, and tell the gateway."""
+"""`syncgate repair`: bring one store up to what the other holds, and report that to the gateway."""
 
 from __future__ import annotations
 

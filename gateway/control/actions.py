@@ -1,5 +1,5 @@
 """
-What takes time: stopping a sync that runs, telling people. Started at once, waited for by nobody.
+Actions that take time (stopping a running sync, telling people): started, and not waited for.
 
 Stopping the canary's sync is tried a few times, because the system that is to stop is the one in
 trouble; how it ended is told as an event.

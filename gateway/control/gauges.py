@@ -1,5 +1,5 @@
 """
-The control plane's own figures for Prometheus: where the rollout stands and how sure it is.
+The control plane's own figures for Prometheus: the rollout's state and its evidence.
 
 Names follow the convention (unit as suffix, `_ratio` from 0 to 1); labels are bounded by the policy
 and the two systems. A figure that is not known is left out rather than shown as zero.

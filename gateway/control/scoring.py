@@ -1,5 +1,5 @@
 """
-From what was kept to a rate: how many listings agree under the decisions in force, what differs.
+How many listings agree under the rules in force, and what differs, computed from what was kept.
 
 Pure arithmetic over a `History`, so that a rule made later is applied by scoring again. Of the
 listings that differ only a sample may have been kept; its shares hold for all of them, and a test

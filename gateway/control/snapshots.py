@@ -8,8 +8,8 @@ wall-clock second; when a jump of the wall clock breaks the offset, it is taken 
 a worker owes and does not report is not covered: unknown, not idle. Cumulative cells of a worker
 that is gone stay in the totals, or every restart would look like a counter running backwards.
 
-In a fleet every other replica is one more source, under a negative number: its seconds come added
-up and in our own time already, and one that falls silent makes the readings old like a worker.
+In a fleet every other replica is one more source, under a negative number. Its seconds are already
+added up and in our own time. A replica that falls silent makes readings old, as a worker does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what is to be told to messages on their way: one per channel and language."""
+"""Turns what has to be told into deliveries: one per channel and language."""
 
 from __future__ import annotations
 

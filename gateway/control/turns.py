@@ -1,5 +1,5 @@
 """
-One turn: what the engine answered is stored, made true, and only then told.
+One turn: what the engine answered is stored, then published to the workers, then told to people.
 
 The order never changes: store (one transaction with audit, decision and events), publish the
 routing, start what takes time without waiting for it. A step that only takes traffic back goes on

@@ -3,7 +3,7 @@ Alerts on their way to people: what is told, how it is kept until it arrived, an
 
 `control/alerting` decides with `core.alerts` what has to be told and stores it as deliveries in the
 same transaction as the book of incidents. A sender loop takes what is due, has it rendered and
-gives it to a channel; what fails is tried again, what can never arrive is dead and stays visible.
+gives it to a channel. What fails is tried again; what can never arrive is "dead" and stays listed.
 A delivery is made at least once: its `id` is stable, so that whoever receives it can tell repeats.
 """
 

@@ -1,8 +1,8 @@
 """
 Bodies without copies.
 
-A body that came in one piece with its head is looked at where it lies: a view of the bytes that
-were read. Copying 60 KB costs as much as everything the gateway decides about a request.
+A body that came in one piece with its head is not copied: it is a view of the bytes that were read.
+Copying 60 KB costs as much as everything the gateway decides about a request.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Writes with an `Idempotency-Key`: done once, answered the same way ever after.
+Writes with an `Idempotency-Key`: done once, and answered from a store when they come again.
 
 Such a request leaves the fast path. Its key is claimed in a store, durably, before anything is
 sent; while it is under way a second one is told so (409), afterwards it gets the stored answer, and

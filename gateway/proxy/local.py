@@ -1,4 +1,4 @@
-"""What the data port answers by itself: alive, ready, figures; and that there is nothing else."""
+"""What the data port answers by itself: alive, ready, figures, and 404 for every other path."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
 Where every replica puts up its second and reads those of the others, and the news of new states.
 
-One script call a second does both. Nothing is taken from a replica's clock: when an entry was put
-up is Redis's time, and so is how old it is now. News travel by pub/sub, which may lose a message;
+One script call a second does both. No replica's clock is used: Redis says when an entry was put up
+and how old it is now. News travel by pub/sub, which may lose a message;
 therefore the version of the state comes back with every reading too.
 """
 

@@ -1,5 +1,5 @@
 """
-What Redis (or the way to it) says when it will not, in the gateway's own words.
+Errors of Redis, and of the connection to it, translated into the gateway's own.
 
 Every caller sees `StoreUnavailableError` or one of its kinds, with what to do. No text repeats a
 password: redis-py's messages are only used where they come from the server.

@@ -1,4 +1,4 @@
-"""What is said when something that is not ours stands under one of our names."""
+"""The error for a Redis key of ours that holds something this program did not write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the record's rows look like in Redis: one JSON array each, read back with suspicion."""
+"""What the record's rows look like in Redis: one JSON array each, checked when it is read."""
 
 from __future__ import annotations
 

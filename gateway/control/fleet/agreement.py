@@ -4,8 +4,9 @@ Which state is in force: the newest one that is stored, unless something safer w
 Every replica takes up the newest stored state. A store that came back empty or older is given the
 newest state that is known here. What this replica did while it could not reach the store (traffic
 only ever goes back then) is set beside what was stored meanwhile: the safer of the two is put on
-top, so replicas that acted each on their own end up in one and the same state, in any order. Only
-what is long past does not count: who comes back after an hour does not undo what was decided since.
+top, so replicas that acted each on their own end up in one and the same state, in any order. What
+a replica did too long ago does not count: one that comes back after an hour undoes nothing that was
+decided since.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ The same seconds are those since the canary's trouble began, and only they count
 answered before says nothing about a fault that both may share: a minute of good answers from before
 it would outvote the few that came since. So while the baseline has answered too little to tell the
 two apart, its next answers are waited for; a busy baseline gives them within a few failures of the
-canary, and one that stays nearly idle is told to people.
+canary; when the baseline stays nearly idle, people are told that nobody can say whose fault it is.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The real thing, whole: what the controller runs and what the simulator runs.
+Plan, state and evidence joined: what the controller runs and what the simulator runs.
 
 Outcomes and inputs go in; a new engine and actions come out. An engine is a frozen value: nothing
 is half done when a process dies, and a simulation is the production code on another clock.
