@@ -27,6 +27,7 @@ __all__ = [
     "Outcomes",
     "Report",
     "Routing",
+    "ShadowDiffered",
     "ShareAsks",
     "ShareGrants",
     "VariantSecond",

@@ -30,7 +30,6 @@ from gateway.link import (
     decode,
     encode,
 )
-from gateway.link import VariantSecond as LinkSecond
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,11 +153,11 @@ class Reporter(asyncio.Protocol):
 
     def report(self, now_us: int) -> None:
         """Send every finished second, one `Report` each; the newest carries the figures."""
-        finished: dict[int, dict[str, LinkSecond]] = {}
+        finished: dict[int, dict[str, VariantSecond]] = {}
         for side in self.plane.sides:
             for second, counts in side.recorder.take(now_us):
                 side.recent.append(counts)
-                finished.setdefault(second, {})[side.name] = _as_link(counts)
+                finished.setdefault(second, {})[side.name] = counts
         if not self._flowing():
             return
         plane = self.plane
@@ -197,10 +196,3 @@ class Reporter(asyncio.Protocol):
 
     def _now_us(self) -> int:
         return monotonic_ns() // 1000 + self.plane.epoch_us
-
-
-def _as_link(counts: VariantSecond) -> LinkSecond:
-    return LinkSecond(
-        ok=counts.ok, errors=counts.errors, rejected=counts.rejected, latency=counts.latency,
-        pace=counts.pace, syncs=counts.syncs, listings=counts.listings,
-    )  # fmt: skip
