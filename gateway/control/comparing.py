@@ -94,8 +94,6 @@ class Comparing:
         self._scorer = Scorer(bounds.scoring)
         self._scored: Score | None = None
         self.trouble = ""
-        self.overrun = 0
-        """Answers that differ and found no place in the queue."""
 
     @property
     def source(self) -> str:
@@ -118,15 +116,15 @@ class Comparing:
 
     # --- what comes in ----------------------------------------------------------------------
 
-    def differed(self, found: ShadowDiffered) -> None:
-        """Open two answers that differ, unless too many are waiting."""
+    def differed(self, found: ShadowDiffered) -> bool:
+        """Open two answers that differ; False if too many are waiting, then they only count."""
         if len(self._opening) >= WAITING:
-            self.overrun += 1
             self._collected.tally(_kind(found), self._clock.now_us()).answers += 1
-            return
+            return False
         task = asyncio.create_task(self._open(found))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
+        return True
 
     async def _open(self, found: ShadowDiffered) -> None:
         rules, most = self._rules, self._bounds.differences_per_listing

@@ -67,7 +67,8 @@ class Hearing:
             case link.BreakerChanged():
                 await self._breaker_changed(message)
             case link.ShadowDiffered():
-                self._comparing.differed(message)
+                if not self._comparing.differed(message):
+                    self._senses.snapshots.difference_overrun()
 
     async def _outcomes(self, message: link.Outcomes, now_us: int) -> None:
         runs = [(Variant(name), Outcome(outcome), count) for name, outcome, count in message.runs]

@@ -37,6 +37,7 @@ _DRIFT_S: Final = 2
 _COUNTER_ENDINGS: Final = ("_total", "_bucket", "_sum", "_count")
 _EDGES_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _EDGES: Final = (*map(str, _EDGES_S), "+Inf")
+_OVERRUN: Final = "syncgate_differences_overrun_total"
 _DURATION: Final = "syncgate_request_duration_seconds"
 
 
@@ -52,6 +53,7 @@ class Snapshots:
         self._own_name = ""
         self._cells: dict[int, Mapping[str, float]] = {}
         self._gone: dict[str, float] = {}
+        self._overrun = 0
         self._durations = {variant: Durations() for variant in Variant}
         self._last_complete = 0
         self._cache: dict[tuple[Variant, int], Reading] = {}
@@ -136,6 +138,10 @@ class Snapshots:
         """Note the state of one worker's circuit breaker."""
         self._breakers.setdefault(worker, {})[variant] = state
 
+    def difference_overrun(self) -> None:
+        """Count a difference that a worker handed on and for which there was no room here."""
+        self._overrun += 1
+
     def _steady_second(self, worker: int, second: int, now: int) -> int:
         offset = self._offsets.get(worker)
         if offset is None or abs(second + offset - now) > _DRIFT_S:
@@ -198,7 +204,7 @@ class Snapshots:
 
     def totals(self) -> dict[str, float]:
         """Add up the cells of all workers, those that are gone included."""
-        totals = dict(self._gone)
+        totals = {**self._gone, _OVERRUN: self._overrun}
         for cells in self._cells.values():
             for name, value in cells.items():
                 totals[name] = totals.get(name, 0.0) + value

@@ -13,6 +13,7 @@ from gateway.core.model import Outcome
 if TYPE_CHECKING:
     from gateway.proxy.plane import Plane
 
+OUTCOMES_DROPPED: Final = "syncgate_outcomes_dropped_total"
 _OUTCOMES: Final = tuple((outcome, outcome.name.lower()) for outcome in Outcome)
 
 

@@ -30,6 +30,7 @@ from gateway.link import (
     decode,
     encode,
 )
+from gateway.proxy.cells import OUTCOMES_DROPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,7 @@ class Reporter(asyncio.Protocol):
         self.flush_due = False
         self.second = 0
         self.dropped = 0
+        """Outcomes that found no room: evidence that nobody will weigh."""
         plane.on_outcome = self.outcome
         plane.mirror.on_difference = self.difference
         plane.write_backs.tell = self.write_back_failed
@@ -171,7 +173,7 @@ class Reporter(asyncio.Protocol):
                     routing_version=plane.routing.version,
                     variants=finished[second],
                     breakers={side.name: side.breaker.state.value for side in plane.sides},
-                    cells=plane.cells(),
+                    cells={**plane.cells(), OUTCOMES_DROPPED: self.dropped},
                     connections=len(plane.connections),
                     in_flight=plane.in_flight,
                     exemplars=exemplars,

@@ -197,9 +197,9 @@ async def test_examples_are_bounded_and_paged(tmp_path: Path) -> None:
 async def test_a_flood_is_dropped_and_a_broken_answer_is_counted(tmp_path: Path) -> None:
     """Beyond the queue's bound nothing waits; what is no JSON or base64 is unreadable."""
     one = await comparing(tmp_path, HandClock())
-    for _ in range(WAITING + 10):
-        one.differed(differed({"a": 1}, {"a": 2}))
-    assert one.overrun == 10
+    opened = [one.differed(differed({"a": 1}, {"a": 2})) for _ in range(WAITING + 10)]
+    assert opened == WAITING * [True] + 10 * [False]
+    assert one.view().answers_differed == 10
     await settled(one)
     broken = differed({}, {})
     for bodies in (("!", "!"), (broken.bodies[0], b64encode(b"{").decode())):  # type: ignore[index]

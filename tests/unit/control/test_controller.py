@@ -13,7 +13,7 @@ import pytest
 from gateway.adapters import prometheus
 from gateway.adapters.sqlite_store import SqliteStore
 from gateway.control import records
-from gateway.control.comparing import Bounds, Comparing
+from gateway.control.comparing import WAITING, Bounds, Comparing
 from gateway.control.controller import Controller
 from gateway.control.journal import Journal
 from gateway.control.lease import SoleLease
@@ -33,7 +33,7 @@ from gateway.errors import (
     StateError,
     StoreUnavailableError,
 )
-from gateway.link import BreakerChanged, Outcomes, Report, VariantSecond
+from gateway.link import BreakerChanged, Outcomes, Report, ShadowDiffered, VariantSecond
 from gateway.ports import (
     Actor,
     Command,
@@ -444,6 +444,16 @@ async def test_the_exposition_is_well_formed(room: Room) -> None:
     assert reached[-2:] == [("60.0", 40), ("+Inf", 41)]
     assert families["syncgate_weight_ratio"].samples[0].value == 0
     assert all(family.documentation != "Not described." for family in families.values())
+
+
+async def test_differences_that_nobody_could_open_are_counted(room: Room) -> None:
+    """More than may wait come in one turn; the exposition says how many were too many."""
+    found = ShadowDiffered(1, 5, "new", "sync", "/sync", (200, 200), ("1", "2"), (1, 1))
+    overrun = "syncgate_differences_overrun_total"
+    assert f"{overrun} 0\n" in room.controller.metrics_text()
+    for _ in range(WAITING + 3):
+        await room.controller.heard(found)
+    assert f"{overrun} 3\n" in room.controller.metrics_text()
 
 
 async def test_a_stale_source_is_an_error_not_a_zero(tmp_path: Path) -> None:
