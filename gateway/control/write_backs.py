@@ -99,7 +99,8 @@ class WriteBackRecord:
         if len(waiting) >= NOT_STORED_MOST:  # the disk has been full for long
             last = waiting.pop()
             failure = replace(
-                last, to_us=failure.to_us, count=last.count + failure.count,
+                last, from_us=min(last.from_us, failure.from_us),
+                to_us=max(last.to_us, failure.to_us), count=last.count + failure.count,
                 listings=last.listings + failure.listings,
             )  # fmt: skip
         waiting.append(failure)

@@ -123,7 +123,10 @@ class WriteBacks:
         now_us = monotonic_ns() // 1000 + self.plane.epoch_us
         if len(self.untold) >= _UNTOLD:
             last = self.untold[-1]
-            self.untold[-1] = replace(last, to_us=now_us, count=last.count + 1)
+            self.untold[-1] = replace(
+                last, from_us=min(last.from_us, write.began_us), to_us=now_us,
+                listings=last.listings + write.listings, count=last.count + 1,
+            )  # fmt: skip
             return
         self.untold.append(
             WriteBackFailed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from gateway.link import Hello, WriteBackFailed
@@ -163,13 +164,17 @@ async def test_failures_the_parent_does_not_take_are_kept_and_then_summed_up() -
         writes.tell = lambda _failure: False
         await gateway.ask(SYNC, "POST", body=b"{}")
         await until(lambda: writes.untold)
-        writes.untold.extend([writes.untold[0]] * 4_095)
+        late = replace(writes.untold[0], from_us=writes.untold[0].from_us + 60_000_000)
+        writes.untold.extend([late] * 4_095)
         for _ in range(3):
             await gateway.ask(SYNC, "POST", body=b"{}")
         found = told(gateway)
         await until(lambda: not writes.untold)
         assert len(found) == 4_096
-        assert (found[-1].count, found[-1].to_us >= found[0].to_us) == (4, True)
+        last = found[-1]
+        assert (last.count, last.listings) == (4, 12)
+        assert found[0].from_us < last.from_us < late.from_us  # the earliest that it stands for
+        assert last.to_us > found[0].to_us
 
 
 async def test_a_worker_that_leaves_writes_back_what_waits_and_tells_the_rest() -> None:

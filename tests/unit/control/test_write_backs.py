@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.adapters.write_back_store import WRITE_BACKS_FILE, SqliteWriteBacks
+from gateway.control import write_backs
 from gateway.control.workers import WorkerChanged
 from gateway.control.write_backs import WriteBackRecord
 from gateway.errors import RefusedError, StoreUnavailableError
@@ -122,6 +123,22 @@ async def test_beyond_the_bound_failures_are_summed_up_by_reason(tmp_path: Path)
     record.heard(failed(11, "a new reason"))
     await stored(record, 11)
     assert len(await record.failures(99)) == 4
+    await record.close()
+
+
+async def test_what_waits_for_the_disk_is_summed_up_beyond_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory as in a worker and on file: all listings, from the earliest to the latest."""
+    monkeypatch.setattr(write_backs, "NOT_STORED_MOST", 2)
+    record, _ = await started(tmp_path)
+    for at_us in (10, 30, 20, 15):
+        record.heard(failed(at_us, listings=2))
+    assert record.view({}, on=True).ledger.open == 4
+    await stored(record, 4)
+    summed, first = await record.failures(9)
+    assert (first.count, first.from_us) == (1, 10)
+    assert (summed.count, summed.listings, summed.from_us, summed.to_us) == (3, 6, 15, 30)
     await record.close()
 
 
