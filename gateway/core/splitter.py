@@ -41,7 +41,11 @@ def in_canary(point: int, weight: Weight) -> bool:
 
 
 def assign(key: bytes, salt: bytes, weight: Weight) -> Variant:
-    """Choose the side of a client that can be recognised."""
+    """Choose the side of a client that can be recognised.
+
+    The rule whole, as tests and readers want it; the data plane keeps the point and asks in two
+    steps.
+    """
     return Variant.CANARY if in_canary(position(key, salt), weight) else Variant.BASELINE
 
 
