@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.control.scoring import covers
-from gateway.core.comparison import parsed
+from gateway.core.comparison import parsed, place_in_sample
 from gateway.core.comparison.differences import MASKED
 from gateway.core.model import SECOND_US
 from gateway.ports.compared import Changes, Example, History, Kept, KeptListing, Tally
@@ -52,10 +52,8 @@ class Collection:
         tally.opened_matched += opened.matched
         tally.opened_differed += opened.differed
         for listing in opened.differing:
-            slot = place
-            if place >= KEPT_LISTINGS:
-                slot = int(self._chance.random() * (place + 1))
-            if slot < KEPT_LISTINGS:
+            slot = place_in_sample(place, KEPT_LISTINGS, self._chance.random())
+            if slot is not None:
                 kept.listings[slot] = KeptListing(now_us, listing.comparison)
                 self.changes.listings.add((name, slot))
             place += 1
@@ -93,13 +91,14 @@ class Collection:
         return kept.tallies[begun_us]
 
     def _example(self, found: ShadowDiffered, number: str | None, difference: Difference) -> None:
-        """Keep it with the same chance as every other of its signature (algorithm R)."""
+        """Keep it with the same chance as every other of its signature."""
         history, name = self.history, _name(difference.signature)
         if name not in history.seen and len(history.seen) >= self._fields:
             return
-        seen = history.seen[name] = history.seen.get(name, 0) + 1
-        place = seen - 1 if seen <= self._each else int(self._chance.random() * seen)
-        if place >= self._each:
+        before = history.seen.get(name, 0)
+        history.seen[name] = before + 1
+        place = place_in_sample(before, self._each, self._chance.random())
+        if place is None:
             return
         history.examples[name, place] = Example(
             id=history.next_id,

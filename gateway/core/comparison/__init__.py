@@ -2,8 +2,8 @@
 Two systems' results side by side: what differs, why, how often, and how sure that is.
 
 `compare` opens two JSON values, `match_records` two sync answers; `Rules` say what people have
-decided about paths; `MatchRate`, `separate` and `Reservoir` turn many comparisons into what a gate
-and a person can use.
+decided about paths; `MatchRate`, `separate` and `place_in_sample` turn many comparisons into what a
+gate and a person can use.
 """
 
 from gateway.core.comparison.answers import AnswerPair, Differing, Opened, open_answers
@@ -17,7 +17,7 @@ from gateway.core.comparison.differences import (
 from gateway.core.comparison.paths import matches, parsed, spelled
 from gateway.core.comparison.rate import Finding, MatchRate, disagreement, percent, separate
 from gateway.core.comparison.records import RecordsMatch, match_records
-from gateway.core.comparison.reservoir import Reservoir
+from gateway.core.comparison.reservoir import place_in_sample
 from gateway.core.comparison.rules import Effect, Rule, Rules
 from gateway.core.comparison.words import Cause, Comparison, Difference, Kind, Scalar, Signature
 
@@ -35,7 +35,6 @@ __all__ = [
     "Opened",
     "RecordsMatch",
     "RepeatedKeys",
-    "Reservoir",
     "Rule",
     "Rules",
     "Scalar",
@@ -48,6 +47,7 @@ __all__ = [
     "open_answers",
     "parsed",
     "percent",
+    "place_in_sample",
     "same",
     "separate",
     "spelled",
