@@ -26,8 +26,6 @@ from gateway.core.rollout import (
     Start,
     Status,
     StopCanarySync,
-    Tick,
-    advance,
     begin,
     from_json,
     from_text,
@@ -243,16 +241,6 @@ class Rollout(RuleBasedStateMachine):
             assert order.index(b.verdict) >= order.index(a.verdict)
         worse = self.engine.observe([(NEW, Outcome.ERROR, errors)], self.now_us)
         assert set(self.engine.watch.fired) <= set(worse.watch.fired)
-
-    @rule()
-    def a_tick_without_a_look(self):
-        """Only deadlines move, and never up."""
-        before = self.engine.state
-        step = advance(before, Tick(), self.plan, self.now_us)
-        in_the_table(step.actions)
-        assert step.state.write_bp <= before.write_bp
-        assert step.state.bake_us <= before.bake_us
-        self.engine = replace(self.engine, state=step.state)
 
     @rule()
     def kill_and_restart(self):

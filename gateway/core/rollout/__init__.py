@@ -28,7 +28,6 @@ from gateway.core.rollout.events import (
     Start,
     Step,
     StopCanarySync,
-    Tick,
 )
 from gateway.core.rollout.machine import advance
 from gateway.core.rollout.plan import Deadlines, Fairness, Freeze, Mirror, Phase, Plan
@@ -80,7 +79,6 @@ __all__ = [
     "Status",
     "Step",
     "StopCanarySync",
-    "Tick",
     "Turn",
     "adopt",
     "advance",

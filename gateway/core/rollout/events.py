@@ -108,14 +108,9 @@ class Judged:
     judgement: Judgement
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time passed without a look: only deadlines move."""
-
-
 Order = Start | Promote | Pause | Resume | SetWeight | RollBack | EmergencyStop | Release | Hold
 """What people say; each carries who and why."""
-Event = Order | Judged | Tick
+Event = Order | Judged
 
 
 # --- actions --------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 """
-What the rollout concludes from a look, and from time alone.
+What the rollout concludes from a look.
 
 In this order: tell people what began and what ended; take traffic back if a finding says so and old
 can carry it; open decisions; let deadlines pass; count healthy time; promote, or say that a person
@@ -51,13 +51,6 @@ def draw(state: State, judgement: Judgement, plan: Plan, now_us: int) -> Step:
     if overdue.actions:
         return _and(overdue, told)
     return _and(_bake(overdue.state, judgement, plan, now_us, elapsed_us), told)
-
-
-def pass_time(state: State, plan: Plan, now_us: int) -> Step:
-    """Let deadlines pass without a look; nothing bakes, nothing is promoted."""
-    state, _ = _on_time(state, plan, now_us)
-    way_back = not any(incident.key in NO_WAY_BACK for incident in state.incidents)
-    return _overdue(state, plan, now_us, way_back=way_back)
 
 
 def _and(made: Step, told: tuple[Action, ...]) -> Step:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.core.rollout.events import Judged, Refused, Step, Tick
-from gateway.core.rollout.judging import draw, pass_time
+from gateway.core.rollout.events import Judged, Refused, Step
+from gateway.core.rollout.judging import draw
 from gateway.core.rollout.orders import obey
 
 if TYPE_CHECKING:
@@ -24,6 +24,4 @@ def advance(state: State, event: Event, plan: Plan, now_us: int) -> Step | Refus
     """Everything that can happen to a rollout happens here."""
     if isinstance(event, Judged):
         return draw(state, event.judgement, plan, now_us)
-    if isinstance(event, Tick):
-        return pass_time(state, plan, now_us)
     return obey(state, event, plan, now_us)

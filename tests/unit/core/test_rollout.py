@@ -31,7 +31,6 @@ from gateway.core.rollout import (
     State,
     Status,
     StopCanarySync,
-    Tick,
     advance,
     begin,
     from_json,
@@ -565,14 +564,6 @@ def test_high_opens_a_decision_pauses_and_rolls_back_after_its_hour():
     assert "nobody answered" in after.engine.state.why.sentence.en
 
 
-def test_a_deadline_passes_without_a_look_too():
-    """The analysis may be dead; the deadline is not."""
-    state = with_decision().engine.state
-    due_us = state.decisions[0].deadline_us
-    assert advance(state, Tick(), PLAN, due_us - 1).actions == ()
-    assert advance(state, Tick(), PLAN, due_us).state.status is Status.ROLLED_BACK
-
-
 def test_a_held_decision_does_not_roll_back():
     """Held with a reason: traffic stays as long as the finding lasts, then it is forgotten."""
     engine = with_decision().engine
@@ -639,8 +630,8 @@ def test_high_with_the_way_back_closed_is_told_again_and_again():
     assert ("decision_escalated", False) in told(turn)
     notes = [a.note.key for a in turn.answer.actions if isinstance(a, Notify)]
     assert "held_back" in notes
-    ticked = advance(turn.engine.state, Tick(), PLAN, T0 + 10 * HOUR_S * SECOND_US)
-    assert ticked.state.write_bp == 1_000
+    much_later = turn.engine.look(later(bad, 7 * HOUR_S))
+    assert much_later.engine.state.write_bp == 1_000
 
 
 def test_a_decision_opened_and_one_overdue_in_the_same_look():
@@ -774,9 +765,9 @@ def test_a_clock_that_falls_back_moves_no_deadline():
     state = with_decision().engine.state
     left_us = state.decisions[0].deadline_us - state.judged_at_us
     day_us = 86_400 * SECOND_US
-    step = advance(state, Tick(), PLAN, state.judged_at_us - day_us)
-    assert step.state.decisions[0].deadline_us - step.state.judged_at_us == left_us
-    assert step.actions == ()
+    fallen = with_decision().engine.look(high_cpu(all_well(state.judged_at_us - day_us))).engine
+    assert fallen.state.decisions[0].deadline_us - fallen.state.judged_at_us == left_us
+    assert fallen.state.status is Status.PAUSED
     engine = looks(engine_in(1), all_well(), every_s=60, times=5).engine
     back = engine.look(all_well(T0 - day_us))
     assert back.engine.state.bake_us == engine.state.bake_us
