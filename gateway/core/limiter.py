@@ -24,7 +24,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import ceil
 from typing import Final
 
 from gateway.core.model import SECOND_US
@@ -79,16 +78,6 @@ class Admission:
 ALLOWED: Final = Admission(allowed=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The values of the RateLimit header fields."""
-
-    limit: int
-    remaining: int
-    reset_s: int
-    """Whole seconds, rounded up, until the burst is whole again."""
-
-
 def admit(tat: int, now_us: int, quota: Quota) -> tuple[Admission, int]:
     """Decide one arrival; return the TAT to store (a rejection adds nothing). 0 is a fresh key."""
     if not quota.on:
@@ -105,18 +94,6 @@ def admit(tat: int, now_us: int, quota: Quota) -> tuple[Admission, int]:
             allowed=False, retry_after_us=-(-(next_tat - latest) // quota.requests)
         ), tat
     return ALLOWED, next_tat
-
-
-def standing(tat: int, now_us: int, quota: Quota) -> Standing:
-    """Say what a key has left; a quota that is off has its whole burst, always."""
-    if not quota.on:
-        return Standing(limit=quota.burst, remaining=quota.burst, reset_s=0)
-    ahead = min(max(tat - now_us * quota.requests, 0), quota.tolerance)
-    return Standing(
-        limit=quota.burst,
-        remaining=(quota.tolerance - ahead) // quota.period_us,
-        reset_s=ceil(Fraction(ahead, quota.requests * SECOND_US)),
-    )
 
 
 class Table:
@@ -164,10 +141,6 @@ class Table:
             return ALLOWED
         admission, tats[key] = admit(tat, now_us, quota)
         return admission
-
-    def standing(self, key: str | bytes, now_us: int) -> Standing:
-        """Say what the client has left."""
-        return standing(self._tats.get(key, 0), now_us, self._quota)
 
     def _make_room(self, now_us: int) -> None:
         tats = self._tats

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.core import limiter
-from gateway.core.limiter import ALLOWED, Admission, Quota, Standing
+from gateway.core.limiter import ALLOWED, Admission, Quota
 from gateway.core.model import SECOND_US
 
 LEASE_US: Final = 2 * SECOND_US
@@ -177,15 +177,6 @@ class ShareTable:
             return self._by_oneself(share, now_us)
         share.short = True
         return Admission(allowed=False, retry_after_us=self._wait_us(share, now_us))
-
-    def standing(self, key: str | bytes, now_us: int) -> Standing:
-        """Say what the client has left here, and when its whole burst is back."""
-        quota, share = self._quota, self._shares.get(key)
-        if share is None or not quota.on:
-            return limiter.standing(0, now_us, quota)
-        left = share.credit + (share.permits if now_us < share.until_us else 0)
-        ahead_us = self._ahead_us(share, now_us)
-        return Standing(quota.burst, min(left, quota.burst), -(-ahead_us // SECOND_US))
 
     def asks(self, now_us: int) -> list[Ask]:
         """Give what is to be asked now: of keys that run short at once, of others every second."""

@@ -246,11 +246,6 @@ class Snapshot:
         """Rejections among all requests."""
         return _ratio(self.rejected, self.requests)
 
-    @property
-    def coverage_ratio(self) -> float | None:
-        """The share of the span's seconds that every worker reported."""
-        return _ratio(self.seconds_covered, self.to_second - self.from_second)
-
     def latency_ms(self, q: float) -> float | None:
         """Give any quantile of the time that requests took which went well."""
         latency_us = histogram.quantile(self.latency, q)
@@ -272,24 +267,10 @@ class Snapshot:
         return self.latency_ms(0.99)
 
     @property
-    def paced_syncs(self) -> int:
-        """The sample of both sync paces."""
-        return histogram.size(self.pace)
-
-    def sync_pace_s(self, q: float) -> float | None:
-        """Give any quantile of the seconds that syncs took per 1,000 listings."""
-        pace_ms = histogram.quantile(self.pace, q)
-        return None if pace_ms is None else pace_ms / 1000
-
-    @property
     def sync_seconds_per_1000(self) -> float | None:
         """The 95th percentile: what the slow syncs take."""
-        return self.sync_pace_s(0.95)
-
-    @property
-    def sync_seconds_per_1000_median(self) -> float | None:
-        """What the usual sync takes."""
-        return self.sync_pace_s(0.5)
+        pace_ms = histogram.quantile(self.pace, 0.95)
+        return None if pace_ms is None else pace_ms / 1000
 
 
 def merge(variant: Variant, parts: Iterable[tuple[int, SecondLike]]) -> Snapshot:

@@ -83,7 +83,3 @@ class Shapes:
             self._known.clear()
         del pieces[2::3]
         self._known[tuple(pieces)] = head
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._known.clear()

@@ -16,7 +16,7 @@ from gateway.link import ShareAsks, ShareGrants
 from gateway.proxy.configuration import CLIENT, UPSTREAM
 
 if TYPE_CHECKING:
-    from gateway.core.limiter import Admission, Quota
+    from gateway.core.limiter import Quota
     from gateway.core.shares import Ask
 
 _PROBE_EVERY_US: Final = 500_000
@@ -39,10 +39,6 @@ class FleetLimits:
         self._connected_until_us = 0
         self._wanted: dict[str, int] = {}
         self._leave: dict[str, int] = {}
-
-    def admit_upstream(self, name: str, now_us: int) -> Admission | None:
-        """Ask the upstream's limit; None when there is none."""
-        return self.upstreams.admit(name, now_us) if self.upstreams is not None else None
 
     def may_probe(self, name: str, now_us: int) -> bool:
         """Whether this worker may try an upstream whose circuit breaker has waited long enough.

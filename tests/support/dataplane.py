@@ -17,6 +17,7 @@ from gateway.link import Routing
 from gateway.proxy.configuration import DataPlaneSettings
 from gateway.proxy.plane import Plane
 from gateway.proxy.protocol import ClientConnection, factory
+from gateway.proxy.shapes import Shapes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -303,7 +304,7 @@ class Memory:
         for former in list(self.plane.connections):
             former.connection_lost(None)
         self.plane.heads.clear()
-        self.plane.shapes.clear()
+        self.plane.shapes = Shapes(self.plane.rules)
         self.plane.in_flight = 0
         self.pool.calls = []
         connection, transport = ClientConnection(self.plane), _Transport()

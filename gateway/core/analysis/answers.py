@@ -127,8 +127,3 @@ class Judgement:
         if any(finding.holds for finding in self.findings):
             return False
         return all(gate.verdict is Verdict.PASS for gate in self.gates)
-
-    @property
-    def failing(self) -> tuple[GateResult, ...]:
-        """The gates that did not pass, whatever else they say."""
-        return tuple(gate for gate in self.gates if gate.verdict is not Verdict.PASS)

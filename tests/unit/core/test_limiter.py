@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.limiter import ALLOWED, LUA_EXACT, Quota, Standing, Table, admit, standing
+from gateway.core.limiter import ALLOWED, LUA_EXACT, Quota, Table, admit
 
 NOW_US = 1_790_000_000_000_000
 SECOND_US = 1_000_000
@@ -64,7 +64,6 @@ def test_rates_below_one_a_second():
 def test_zero_is_off(quota):
     """A rate or burst of 0 lets everything through and keeps nothing."""
     assert admitted(quota, [NOW_US] * 1000) == [True] * 1000
-    assert standing(0, NOW_US, quota) == Standing(quota.burst, quota.burst, 0)
     table = Table(quota)
     assert table.admit("a", NOW_US) is ALLOWED
     assert len(table) == 0
@@ -77,19 +76,6 @@ def test_a_clock_that_runs_back_costs_one_burst_at_most():
     refused, tat = admit(tat, NOW_US, quota)
     assert refused.retry_after_us == 100_000
     assert admit(tat, NOW_US + 100_000, quota)[0] is ALLOWED
-
-
-def test_standing_counts_down_and_fills_up():
-    """The header fields say what is left and when it is whole, on the careful side."""
-    quota = Quota.per_second(2, 4)
-    assert standing(0, NOW_US, quota) == Standing(limit=4, remaining=4, reset_s=0)
-    table = Table(quota)
-    for _ in range(3):
-        table.admit("a", NOW_US)
-    assert table.standing("a", NOW_US) == Standing(limit=4, remaining=1, reset_s=2)
-    assert table.standing("a", NOW_US + 499_999) == Standing(limit=4, remaining=1, reset_s=2)
-    assert table.standing("a", NOW_US + 500_000) == Standing(limit=4, remaining=2, reset_s=1)
-    assert table.standing("b", NOW_US) == Standing(limit=4, remaining=4, reset_s=0)
 
 
 @pytest.mark.parametrize(

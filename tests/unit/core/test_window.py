@@ -106,17 +106,15 @@ def test_what_nobody_takes_is_bounded():
 def test_unknown_is_none():
     """A span without a sample has no ratio, no latency and no pace."""
     nothing = Snapshot(NEW, START, START, 0)
-    assert nothing.requests == nothing.judged == nothing.paced_syncs == 0
+    assert nothing.requests == nothing.judged == 0
     figures = (
         nothing.error_ratio,
         nothing.success_ratio,
         nothing.rejected_ratio,
-        nothing.coverage_ratio,
         nothing.latency_p50_ms,
         nothing.latency_p95_ms,
         nothing.latency_p99_ms,
         nothing.sync_seconds_per_1000,
-        nothing.sync_seconds_per_1000_median,
     )
     assert set(figures) == {None}
 
@@ -128,12 +126,11 @@ def test_figures_of_a_snapshot():
     snapshot = Snapshot(
         NEW, START, START + 10, 5, ok=96, errors=4, rejected=100, latency=latency, pace=pace
     )
-    assert (snapshot.requests, snapshot.judged, snapshot.paced_syncs) == (200, 100, 10)
+    assert (snapshot.requests, snapshot.judged) == (200, 100)
     assert (snapshot.error_ratio, snapshot.success_ratio) == (0.04, 0.96)
-    assert (snapshot.rejected_ratio, snapshot.coverage_ratio) == (0.5, 0.5)
+    assert snapshot.rejected_ratio == 0.5
     assert snapshot.latency_p50_ms == snapshot.latency_p95_ms == 0.032
     assert snapshot.latency_p99_ms == upper_bound(bucket_of(50_000)) / 1000
-    assert snapshot.sync_seconds_per_1000_median == 0.04
     assert snapshot.sync_seconds_per_1000 == upper_bound(bucket_of(60_000)) / 1000
 
 
