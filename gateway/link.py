@@ -19,24 +19,33 @@ from gateway.core.window import VariantSecond
 
 __all__ = [
     "MAX_LINE_BYTES",
+    "NOTHING_TO_COMPARE_WITH",
+    "NOT_OPENED",
     "Applied",
     "BreakerChanged",
     "Drained",
     "Hello",
     "Message",
+    "MirrorCounts",
     "Outcomes",
     "Report",
     "Routing",
+    "ShadowCounts",
     "ShadowDiffered",
     "ShareAsks",
     "ShareGrants",
     "VariantSecond",
+    "WriteBackCounts",
     "WriteBackFailed",
     "decode",
     "encode",
 ]
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
+NOT_OPENED: Final = "difference_not_opened"
+"""Of a shadow that was compared and differed, and into which nobody will look."""
+NOTHING_TO_COMPARE_WITH: Final = "nothing_to_compare_with"
+"""Of a shadow that was never due: the answer itself was an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +89,65 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowCounts:
+    """What became of one kind of shadow since the worker began; `failed` had no answer.
+
+    Of shadows that gave nothing to compare (failed or dropped) the listings are lost. Timed are
+    syncs that went well in both systems, of equally many listings.
+    """
+
+    matched: int = 0
+    differed: int = 0
+    failed: int = 0
+    listings_matched: int = 0
+    listings_differed: int = 0
+    listings_lost: int = 0
+    timed: int = 0
+    timed_listings: int = 0
+    timed_old_us: int = 0
+    timed_shadow_us: int = 0
+    unconfirmed: int = 0
+    """Answers that did not confirm that they were dry runs."""
+    unanswered: dict[str, int] = field(default_factory=dict)
+    """Why those that failed had no answer."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """What was not sent, or not looked into, by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorCounts:
+    """All shadows, those of the other system and the controls; what is under way is of now."""
+
+    shadows: ShadowCounts = ShadowCounts()
+    controls: ShadowCounts = ShadowCounts()
+    in_flight: int = 0
+    waiting: int = 0
+    held_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBackCounts:
+    """What became of write-backs since the worker began, and what waits now."""
+
+    agreed: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    """By reason."""
+    waiting: int = 0
+    held_bytes: int = 0
+
+    @property
+    def failed(self) -> int:
+        """All that failed."""
+        return sum(self.failures.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One second of one worker; sent every second even when nothing happened (silence means dead).
 
     `second` is the Unix second; `cells` are cumulative metric values by full name with labels,
-    ready to be summed and rendered; `breakers` the state per variant; `routing_version` what it
+    ready to be summed and rendered, for scrapers alone: what decisions rest on comes in `variants`,
+    `mirror` and `write_backs`. `breakers` give the state per variant, `routing_version` what it
     routes by. `exemplars` give, per variant, a sampled request of that second: (trace id, duration
     in microseconds, Unix microseconds).
     """
@@ -98,6 +161,8 @@ class Report:
     connections: int = 0
     in_flight: int = 0
     exemplars: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    mirror: MirrorCounts = MirrorCounts()
+    write_backs: WriteBackCounts = WriteBackCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +188,7 @@ class ShadowDiffered:
     """A mirrored request whose two answers are not the same by status, digest or bytes.
 
     Pairs are (the answer the client got, the shadow's). `bodies` are base64, None when too large to
-    hand on. Only some are sent under load; how many there were is in the report's cells.
+    hand on. Only some are sent under load; how many there were is in the report.
     """
 
     worker: int
@@ -219,6 +284,7 @@ Message = (
     | Drained
 )
 
+_KINDS_OF_SHADOW: Final = frozenset({"shadows", "controls"})
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
     for kind in (
@@ -250,18 +316,7 @@ def decode(line: bytes) -> Message:
     try:
         kind = _KINDS[raw.pop("kind")]
         if kind is Report:
-            raw["variants"] = {
-                name: VariantSecond(
-                    **{
-                        **second,
-                        "latency": tuple(map(tuple, second["latency"])),
-                        "pace": tuple(map(tuple, second["pace"])),
-                    }
-                )
-                for name, second in raw["variants"].items()
-            }
-            exemplars = raw.get("exemplars", {})
-            raw["exemplars"] = {name: tuple(one) for name, one in exemplars.items()}
+            raw |= _report(**raw)
         elif kind is Outcomes:
             raw["runs"] = tuple(map(tuple, raw["runs"]))
         elif kind in {ShareAsks, ShareGrants}:
@@ -273,3 +328,31 @@ def decode(line: bytes) -> Message:
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a message of this link: {line[:200]!r}") from error
     return message
+
+
+def _report(
+    *,
+    variants: dict[str, dict[str, Any]],
+    exemplars: dict[str, Any] | None = None,
+    mirror: dict[str, Any] | None = None,
+    write_backs: dict[str, Any] | None = None,
+    **_: object,
+) -> dict[str, Any]:
+    """Read what a report holds of other classes; an older worker leaves some of it out."""
+    mirror = mirror or {}
+    shadows = {name: ShadowCounts(**mirror[name]) for name in _KINDS_OF_SHADOW & mirror.keys()}
+    return {
+        "variants": {
+            name: VariantSecond(
+                **{
+                    **second,
+                    "latency": tuple(map(tuple, second["latency"])),
+                    "pace": tuple(map(tuple, second["pace"])),
+                }
+            )
+            for name, second in variants.items()
+        },
+        "exemplars": {name: tuple(one) for name, one in (exemplars or {}).items()},
+        "mirror": MirrorCounts(**{**mirror, **shadows}),
+        "write_backs": WriteBackCounts(**(write_backs or {})),
+    }

@@ -24,19 +24,20 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.control.collecting import Collection
+from gateway.control.counting import since
 from gateway.control.scoring import Scorer, Scoring
 from gateway.core.analysis import Metric
 from gateway.core.comparison import AnswerPair, Rules, open_answers
 from gateway.core.model import SECOND_US, Variant
 from gateway.errors import StoreUnavailableError
+from gateway.link import NOT_OPENED, NOTHING_TO_COMPARE_WITH, MirrorCounts
 from gateway.ports import MeasurementDraft
 from gateway.ports.compared import AddedRule, ComparisonView, Fix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from gateway.control.counting import Totals
     from gateway.core.comparison import Opened, Rule
-    from gateway.link import ShadowDiffered
+    from gateway.link import ShadowCounts, ShadowDiffered
     from gateway.ports import Clock
     from gateway.ports.compared import Changes, ComparisonStore, Example, History, Score
 
@@ -46,8 +47,7 @@ WAITING: Final = 64
 MOST_RULES: Final = 500
 MOST_FIXES: Final = 200
 _SOURCE: Final = "old and new"
-_TIMED: Final = 'syncgate_shadow_timed_seconds_total{{system="{}"}}'
-_NOT_DUE: Final = frozenset({"difference_not_opened", "nothing_to_compare_with"})
+_NOT_DUE: Final = frozenset({NOT_OPENED, NOTHING_TO_COMPARE_WITH})
 """Drops that took nothing from the comparison: it was answered, or old had failed."""
 
 _log = structlog.get_logger("comparing")
@@ -88,7 +88,7 @@ class Comparing:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="comparing")
         self._opening: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Task[None] | None = None
-        self._heard: dict[str, float] = {}
+        self._heard = MirrorCounts()
         self._settled_us = 0
         self._rules = bounds.rules
         self._scorer = Scorer(bounds.scoring)
@@ -135,17 +135,18 @@ class Comparing:
             self._collected.take(found, opened, self._clock.now_us())
             self._scored = None
 
-    def tick(self, totals: Mapping[str, float], era: str) -> tuple[MeasurementDraft, ...]:
+    def tick(self, totals: Totals, era: str) -> tuple[MeasurementDraft, ...]:
         """Take in the counts, store what is new, and give the figures that gates are judged by."""
         now_us = self._clock.now_us()
         if era != self._history.era:
             self._collected.begin(era)
             self._begin_to_count(now_us)
-        more = self._fresh(totals)
+        more = since(self._heard, totals.mirror)
+        self._heard = totals.mirror
         if now_us >= self._settled_us:
-            self._count("shadow", more, now_us)
-            self._count("control", more, now_us)
-            self._time(more, now_us)
+            self._count("shadows", more.shadows, now_us)
+            self._count("controls", more.controls, now_us)
+            self._time(more.shadows, now_us)
         self._save()
         return self._figures()
 
@@ -153,50 +154,32 @@ class Comparing:
         self._settled_us = now_us + SETTLING_US
         self._scored = None
 
-    def _fresh(self, totals: Mapping[str, float]) -> dict[str, float]:
-        """Say what was counted since the last time, of what is about shadows and controls."""
-        told = {
-            cell: value
-            for cell, value in totals.items()
-            if cell.startswith(("syncgate_shadow", "syncgate_control"))
-        }
-        fresh = {cell: value - self._heard.get(cell, 0.0) for cell, value in told.items()}
-        self._heard = told
-        return {cell: count for cell, count in fresh.items() if count > 0}
-
-    def _time(self, more: Mapping[str, float], now_us: int) -> None:
-        timed = int(more.get("syncgate_shadows_timed_total", 0))
-        if not timed:
+    def _time(self, more: ShadowCounts, now_us: int) -> None:
+        if not more.timed:
             return
         tally = self._collected.tally("shadows", now_us)
-        tally.timed += timed
-        tally.timed_listings += int(more.get("syncgate_shadow_timed_listings_total", 0))
-        tally.old_s += more.get(_TIMED.format(Variant.BASELINE.value), 0.0)
-        tally.new_s += more.get(_TIMED.format(Variant.CANARY.value), 0.0)
+        tally.timed += more.timed
+        tally.timed_listings += more.timed_listings
+        tally.old_s += more.timed_old_us / SECOND_US
+        tally.new_s += more.timed_shadow_us / SECOND_US
         self._scored = None
 
-    def _count(self, word: str, more: Mapping[str, float], now_us: int) -> None:
-        def of(name: str, result: str) -> int:
-            return int(more.get(f'syncgate_{word}{name}_total{{result="{result}"}}', 0))
-
-        mark = "" if word == "shadow" else "control_"
-        dropped = _labelled(more, "syncgate_shadows_dropped_total", mark)
-        lost = _labelled(more, f"syncgate_{word}s_unanswered_total")
-        lost |= {reason: count for reason, count in dropped.items() if reason not in _NOT_DUE}
-        matched, differed = of("_listings", "matched"), of("_listings", "differed")
-        answered = of("s", "matched") + of("s", "differed")
-        not_opened = dropped.get("difference_not_opened", 0)
-        if not (answered or lost or not_opened or matched):
+    def _count(self, name: str, more: ShadowCounts, now_us: int) -> None:
+        lost = dict(more.unanswered)
+        lost |= {reason: n for reason, n in more.dropped.items() if reason not in _NOT_DUE}
+        answered = more.matched + more.differed
+        not_opened = more.dropped.get(NOT_OPENED, 0)
+        if not (answered or lost or not_opened or more.listings_matched):
             return
-        tally = self._collected.tally(f"{word}s", now_us)
-        tally.matched += matched
+        tally = self._collected.tally(name, now_us)
+        tally.matched += more.listings_matched
         tally.answers += not_opened
         tally.compared += answered
-        tally.listings_compared += matched + differed
-        tally.listings_lost += of("_listings", "lost")
+        tally.listings_compared += more.listings_matched + more.listings_differed
+        tally.listings_lost += more.listings_lost
         for reason, count in lost.items():
             tally.lost[reason] = tally.lost.get(reason, 0) + count
-        if word == "shadow" and (answered or matched):
+        if name == "shadows" and (answered or more.listings_matched):
             self._history.last_us = now_us
         self._scored = None
 
@@ -337,13 +320,3 @@ def _opened(found: ShadowDiffered, rules: Rules, most: int) -> Opened:
 
 def _kind(found: ShadowDiffered) -> str:
     return "controls" if found.control else "shadows"
-
-
-def _labelled(more: Mapping[str, float], name: str, mark: str = "") -> dict[str, int]:
-    """Read a counter's values by reason; those of controls carry a mark, the others must not."""
-    start = f'{name}{{reason="{mark}'
-    return {
-        cell[len(start) : -2]: int(count)
-        for cell, count in more.items()
-        if cell.startswith(start) and (mark or not cell.startswith(f"{start}control_"))
-    }

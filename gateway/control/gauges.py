@@ -7,19 +7,15 @@ and the two systems. A figure that is not known is left out rather than shown as
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.rollout import Status
 from gateway.ports import MirrorTraffic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from gateway.link import MirrorCounts
     from gateway.ports import ControlView, SystemView
     from gateway.ports.write_backs import WriteBackView
-
-_LOST: Final = re.compile(r'syncgate_shadows_(?:dropped|unanswered)_total\{reason="(.*)"\}')
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 
@@ -68,25 +64,20 @@ def gauges(view: ControlView) -> dict[str, float]:
     return cells
 
 
-def mirror_traffic(totals: Mapping[str, float]) -> MirrorTraffic:
-    """Read what became of shadows from the workers' counts; controls are counted apart."""
-
-    def of(name: str) -> int:
-        return int(totals.get(f"syncgate_shadows_{name}", 0))
-
-    compared = of('total{result="matched"}') + of('total{result="differed"}')
-    lost: dict[str, int] = {}
-    for cell, count in totals.items():
-        found = _LOST.fullmatch(cell)
-        if found is not None and not found[1].startswith("control_"):
-            lost[found[1]] = lost.get(found[1], 0) + int(count)
+def mirror_traffic(counts: MirrorCounts) -> MirrorTraffic:
+    """Say what became of shadows; controls are counted apart."""
+    shadows = counts.shadows
+    compared = shadows.matched + shadows.differed
+    lost = dict(shadows.unanswered)
+    for reason, count in shadows.dropped.items():
+        lost[reason] = lost.get(reason, 0) + count
     return MirrorTraffic(
-        sent=compared + of('total{result="failed"}'),
+        sent=compared + shadows.failed,
         compared=compared,
         dropped=tuple(lost.items()),
-        in_flight=of("in_flight"),
-        waiting=of("waiting"),
-        held_bytes=of("held_bytes"),
+        in_flight=counts.in_flight,
+        waiting=counts.waiting,
+        held_bytes=counts.held_bytes,
     )
 
 

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.control.counting import Totals
 from gateway.control.gauges import mirror_traffic
 from gateway.core.model import Variant
 from gateway.errors import UnreachableError
 from gateway.ports import MirrorView
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from gateway.control.write_backs import WriteBackRecord
     from gateway.core import rollout
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0
 _SLACK_S: Final = 0.001
-_UNCONFIRMED: Final = "syncgate_shadows_unconfirmed_total"
-_CONTROLS_UNCONFIRMED: Final = "syncgate_controls_unconfirmed_total"
 
 _log = structlog.get_logger("proving")
 
@@ -79,8 +78,8 @@ class Proving:
         self._pauses: dict[Variant, float] = {}
         self._not_before: dict[Variant, float] = {}
         self._distrusted: set[Variant] = set()
-        self._unconfirmed: dict[str, float] = {}
-        self._totals: Mapping[str, float] = {}
+        self._unconfirmed = [0, 0]
+        self._totals = Totals()
         self._due = asyncio.Event()
 
     def permitted(self, route: rollout.Route) -> tuple[rollout.Route, float]:
@@ -154,10 +153,10 @@ class Proving:
             proven_at_us=proof.at_us if proof.proven else None,
             control_rate=self.control_rate(route),
             why_no_control=self.why_no_control(route),
-            traffic=mirror_traffic(self._totals),
+            traffic=mirror_traffic(self._totals.mirror),
             write_back=None
             if self.write_backs is None
-            else self.write_backs.view(self._totals, on=route.write_back),
+            else self.write_backs.view(self._totals.write_backs, on=route.write_back),
         )
 
     def probed(self, result: ProbeResult) -> bool:
@@ -185,24 +184,21 @@ class Proving:
         self._due.set()
         return believed
 
-    def counted(self, totals: Mapping[str, float]) -> bool:
+    def counted(self, totals: Totals) -> bool:
         """Take in the workers' counts; True when a shadow did not confirm that it was a dry run.
 
         Then no proof is believed any more before the system was restarted.
         """
         self._totals = totals
-        cells = (_UNCONFIRMED, _CONTROLS_UNCONFIRMED)
+        before, mirror = self._unconfirmed, totals.mirror
+        self._unconfirmed = [mirror.shadows.unconfirmed, mirror.controls.unconfirmed]
         found = [
-            self._unbelievable(totals, cell, self._wanted[place : place + 1])
-            for place, cell in enumerate(cells)
+            self._unbelievable(*counts, self._wanted[place : place + 1])
+            for place, counts in enumerate(zip(before, self._unconfirmed, strict=True))
         ]
         return any(found)
 
-    def _unbelievable(
-        self, totals: Mapping[str, float], cell: str, believed: tuple[Variant, ...]
-    ) -> bool:
-        before, now = self._unconfirmed.get(cell, 0.0), totals.get(cell, 0.0)
-        self._unconfirmed[cell] = now
+    def _unbelievable(self, before: int, now: int, believed: tuple[Variant, ...]) -> bool:
         if now <= before or not believed or believed[0] in self._distrusted:
             return False
         (variant,) = believed

@@ -18,6 +18,7 @@ from bisect import bisect_left
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from gateway.control.counting import Counting
 from gateway.core import histogram
 from gateway.core.analysis import BreakerReading, Reading
 from gateway.core.model import SECOND_US, Variant
@@ -27,6 +28,7 @@ from gateway.ports import SystemView
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gateway.control.counting import Totals
     from gateway.core.window import Snapshot, VariantSecond
     from gateway.link import Report
     from gateway.ports import ProbeResult
@@ -52,6 +54,7 @@ class Snapshots:
         self._replicas: dict[int, tuple[str, Mapping[Variant, bool]]] = {}
         self._own_name = ""
         self._cells: dict[int, Mapping[str, float]] = {}
+        self._counting = Counting()
         self._gone: dict[str, float] = {}
         self._overrun = 0
         self._durations = {variant: Durations() for variant in Variant}
@@ -68,6 +71,7 @@ class Snapshots:
         self._replicas.pop(worker, None)
         self._offsets.pop(worker, None)
         self._breakers.pop(worker, None)
+        self._counting.worker_gone(worker)
         for name, value in self._cells.pop(worker, {}).items():
             if _is_counter(name):
                 self._gone[name] = self._gone.get(name, 0.0) + value
@@ -117,6 +121,7 @@ class Snapshots:
             self.breaker(report.worker, Variant(name), state)
         if len(report.cells) <= MAX_CELLS_PER_WORKER:
             self._cells[report.worker] = report.cells
+            self._counting.heard(report)
         return second
 
     def _complete_second(self) -> int:
@@ -202,15 +207,15 @@ class Snapshots:
             snapshot, [s[variant] for s in self._breakers.values() if variant in s], probe
         )
 
-    def totals(self) -> dict[str, float]:
-        """Add up the cells of all workers, those that are gone included."""
+    def totals(self) -> Totals:
+        """Add up the cells and counts of all workers, those that are gone included."""
         totals = {**self._gone, _OVERRUN: self._overrun}
         for cells in self._cells.values():
             for name, value in cells.items():
                 totals[name] = totals.get(name, 0.0) + value
         for variant, durations in self._durations.items():
             totals.update(durations.cells(variant))
-        return totals
+        return self._counting.totals(totals)
 
     def exemplars(self) -> dict[str, tuple[str, int, int]]:
         """Give sampled requests by the cell of the bucket that each was counted in."""

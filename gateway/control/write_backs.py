@@ -29,15 +29,12 @@ from gateway.ports.write_backs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from gateway.ports import Actor, Clock
     from gateway.ports.write_backs import WriteBackStore
 
 NOT_STORED_MOST: Final = 10_000
-_AGREED: Final = 'syncgate_write_backs_total{result="agreed"}'
-_FAILED: Final = 'syncgate_write_backs_total{result="failed"}'
-_REASON: Final = 'syncgate_write_backs_failed_total{reason="'
 
 _log = structlog.get_logger("write_backs")
 _Result = TypeVar("_Result")
@@ -138,22 +135,18 @@ class WriteBackRecord:
 
     # --- people ------------------------------------------------------------------------------
 
-    def view(self, totals: Mapping[str, float], *, on: bool) -> WriteBackView:
+    def view(self, counts: link.WriteBackCounts, *, on: bool) -> WriteBackView:
         """Show the present; a record that could not be stored is tried again."""
         if self._trouble and self._not_stored:
             self._save()
         waiting = sum(each.count for each in self._not_stored)
         return WriteBackView(
             on=on,
-            agreed=int(totals.get(_AGREED, 0)),
-            failed=int(totals.get(_FAILED, 0)),
-            reasons=tuple(
-                (cell[len(_REASON) : -2], int(count))
-                for cell, count in totals.items()
-                if cell.startswith(_REASON)
-            ),
-            waiting=int(totals.get("syncgate_write_backs_waiting", 0)),
-            held_bytes=int(totals.get("syncgate_write_backs_held_bytes", 0)),
+            agreed=counts.agreed,
+            failed=counts.failed,
+            reasons=tuple(counts.failures.items()),
+            waiting=counts.waiting,
+            held_bytes=counts.held_bytes,
             ledger=replace(self._ledger, open=self._ledger.open + waiting),
             trouble=self._trouble,
         )

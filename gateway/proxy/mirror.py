@@ -23,15 +23,15 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections import deque
-from dataclasses import dataclass, field
 from functools import lru_cache
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.model import WEIGHT_ALL, Outcome, Variant, Weight
 from gateway.core.splitter import turn
-from gateway.link import ShadowDiffered
+from gateway.link import NOT_OPENED, NOTHING_TO_COMPARE_WITH, MirrorCounts, ShadowDiffered
 from gateway.proxy import bodies
+from gateway.proxy.tally import Tally
 from gateway.proxy.upstream import Failure
 
 if TYPE_CHECKING:
@@ -51,40 +51,6 @@ _CLIENT_ERROR: Final = 400
 _HANDED_ON_BYTES: Final = 2 * 1024 * 1024
 _HANDED_ON_PER_TICK: Final = 16
 _SECOND_US: Final = 1_000_000
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the shadows of one worker since it started; `failed` had no answer."""
-
-    matched: int = 0
-    differed: int = 0
-    failed: int = 0
-    listings_matched: int = 0
-    listings_differed: int = 0
-    listings_lost: int = 0
-    """Of shadows that gave nothing to compare: failed or dropped."""
-    timed: int = 0
-    timed_listings: int = 0
-    timed_old_us: int = 0
-    timed_shadow_us: int = 0
-    """Total time of the same syncs in each system: of those that went well in both, with equally
-    many listings."""
-    unanswered: dict[str, int] = field(default_factory=dict)
-    """Why those that failed had none."""
-
-    def time(self, listings: int, old_us: int, shadow_us: int) -> None:
-        """Add one sync that both have done."""
-        self.timed += 1
-        self.timed_listings += listings
-        self.timed_old_us += old_us
-        self.timed_shadow_us += shadow_us
-
-    def miss(self, reason: str, listings: int) -> None:
-        """Count one that gave nothing to compare."""
-        self.failed += 1
-        self.listings_lost += listings
-        self.unanswered[reason] = self.unanswered.get(reason, 0) + 1
 
 
 class Mirror:
@@ -108,18 +74,15 @@ class Mirror:
         self.queue: deque[Shadow] = deque()
         self.held_bytes = 0
         """Of all that wait and all that are under way."""
-        self.dropped: dict[str, int] = {}
         self.tally = Tally()
         self.control_rate = 0.0
         self.controls_carried = 0
         self.controls = Tally()
-        self.controls_unconfirmed = 0
         self.handed_on = 0
         self.opened_per_s = settings.mirror_opened_bytes_per_s
         self.room_cap = self.room_bytes = float(settings.mirror_opened_burst_bytes)
         """How much may be handed on now; grows with time."""
         self.room_at_us = plane.now_us
-        self.unconfirmed = 0
         self.on_difference: Callable[[ShadowDiffered], None] = lambda _difference: None
 
     def follow_routing(self) -> None:
@@ -147,7 +110,7 @@ class Mirror:
         if chosen is not Variant.CANARY:
             return
         if answer.status >= _SERVER_ERROR:
-            self._drop("nothing_to_compare_with")
+            self.tally.drop(NOTHING_TO_COMPARE_WITH)
             return
         self._queue(Shadow(self, target, exchange, answer, body))
         if self.control_rate > 0:
@@ -175,17 +138,12 @@ class Mirror:
         shadow.deadline_us = shadow.started_us + self.timeout_us
         self.pools[shadow.side.variant].submit(shadow)
 
-    def _drop(self, reason: str, *, control: bool = False) -> None:
-        reason = f"control_{reason}" if control else reason
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
-
     def _lose(self, shadow: Shadow, reason: str) -> None:
-        self.tally_of(shadow).listings_lost += shadow.answer.sync_records
-        self._drop(reason, control=shadow.control)
+        self.tally_of(control=shadow.control).drop(reason, shadow.answer.sync_records)
 
-    def tally_of(self, shadow: Shadow) -> Tally:
+    def tally_of(self, *, control: bool) -> Tally:
         """Give where a shadow is counted: those of the other system, or the controls."""
-        return self.controls if shadow.control else self.tally
+        return self.controls if control else self.tally
 
     def done(self, finished: Shadow) -> None:
         """Let the next one go."""
@@ -214,17 +172,24 @@ class Mirror:
 
     def not_confirmed(self) -> None:
         """Stop: what should have been a dry run may have been stored. Only the parent goes on."""
-        self.unconfirmed += 1
+        self.tally.unconfirmed += 1
         self.target = None
 
     def control_not_confirmed(self) -> None:
         """Stop repeating; the same holds for the system that serves."""
-        self.controls_unconfirmed += 1
+        self.controls.unconfirmed += 1
         self.control_rate = 0.0
 
     def not_handed_on(self, *, control: bool) -> None:
         """Count a difference that nobody will look into."""
-        self._drop("difference_not_opened", control=control)
+        self.tally_of(control=control).drop(NOT_OPENED)
+
+    def counts(self) -> MirrorCounts:
+        """Say what became of all shadows, and what is under way."""
+        return MirrorCounts(
+            self.tally.counts(), self.controls.counts(), self.in_flight, len(self.queue),
+            self.held_bytes,
+        )  # fmt: skip
 
     def tick(self, now_us: int) -> None:
         """Do what is done a few times a second."""
@@ -303,7 +268,7 @@ class Shadow:
     def answered(self, answer: AnswerHead, body: Body) -> None:
         """Compare; see the module."""
         mirror, mine = self.mirror, self.answer
-        tally = mirror.tally_of(self)
+        tally = mirror.tally_of(control=self.control)
         if self.dry and answer.status < _CLIENT_ERROR and not answer.dry_run:
             (mirror.control_not_confirmed if self.control else mirror.not_confirmed)()
         if self.control and answer.status >= _SERVER_ERROR:
@@ -335,7 +300,7 @@ class Shadow:
         """Count it; a shadow is never sent twice."""
         del reused
         mirror, listings = self.mirror, self.answer.sync_records
-        tally = mirror.tally_of(self)
+        tally = mirror.tally_of(control=self.control)
         if failure is Failure.OVERSIZED:  # it is an answer, and not the one the client got
             tally.differed += 1
             tally.listings_differed += listings

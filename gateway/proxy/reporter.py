@@ -177,6 +177,8 @@ class Reporter(asyncio.Protocol):
                     connections=len(plane.connections),
                     in_flight=plane.in_flight,
                     exemplars=exemplars,
+                    mirror=plane.mirror.counts(),
+                    write_backs=plane.write_backs.counts(),
                 )
             )
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from gateway.link import WriteBackFailed
+from gateway.link import WriteBackCounts, WriteBackFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +140,11 @@ class WriteBacks:
                 listings=write.listings,
             )
         )
+
+    def counts(self) -> WriteBackCounts:
+        """Say what became of them, and what waits."""
+        waiting = len(self.queue) + (self.under_way is not None)
+        return WriteBackCounts(self.agreed, dict(self.failures), waiting, self.held_bytes)
 
     def tick(self, now_us: int) -> None:
         """Do what is done a few times a second: deadlines, and what the parent must know."""

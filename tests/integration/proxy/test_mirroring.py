@@ -91,7 +91,7 @@ async def test_a_shadow_that_confirms_no_dry_run_is_the_last() -> None:
         data_plane(unlimited(old.url, new.url), routing(0, **MIRRORED)) as gateway,
     ):
         await gateway.ask(SYNC, "POST", body=b"{}")
-        await until(lambda: gateway.plane.mirror.unconfirmed == 1)
+        await until(lambda: gateway.plane.mirror.tally.unconfirmed == 1)
         for _ in range(3):
             await gateway.ask(SYNC, "POST", body=b"{}")
         assert len(new.requests) == 1
@@ -150,10 +150,10 @@ async def test_a_control_that_fails_shows_no_noise_and_one_unconfirmed_is_the_la
         await until(lambda: mirror.controls.unanswered == {"server error": 1})
         answers["controls"] = stored
         await gateway.ask(SYNC, "POST", body=b"{}")
-        await until(lambda: mirror.controls_unconfirmed == 1)
+        await until(lambda: mirror.controls.unconfirmed == 1)
         await gateway.ask(SYNC, "POST", body=b"{}")
         await until(lambda: mirror.tally.matched == 3)
-        assert (mirror.unconfirmed, mirror.controls.differed) == (0, 0)
+        assert (mirror.tally.unconfirmed, mirror.controls.differed) == (0, 0)
         assert sum(each.header("sync-shadow-of") is not None for each in old.requests) == 2
 
 
@@ -210,7 +210,7 @@ async def test_a_dead_or_slow_mirror_costs_no_client_anything() -> None:
         for _ in range(10):
             assert (await gateway.ask(SYNC, "POST", body=b"{}")).status == 200
         assert gateway.plane.mirror.in_flight <= 2
-        assert gateway.plane.mirror.dropped["queue_full"] >= 5
+        assert gateway.plane.mirror.tally.dropped["queue_full"] >= 5
         gateway.plane.route(routing(0, 2))
         await until(lambda: not gateway.plane.mirror.queue and not gateway.plane.mirror.in_flight)
         assert gateway.plane.mirror.held_bytes == 0
@@ -229,7 +229,9 @@ async def test_a_queue_is_bounded_in_bytes_too() -> None:
         for _ in range(3):
             await gateway.ask(SYNC, "POST", body=b"x" * 900)
         mirror = gateway.plane.mirror
-        assert mirror.dropped == {"queue_bytes_full": 2}  # what is under way holds memory, too
+        assert mirror.tally.dropped == {
+            "queue_bytes_full": 2
+        }  # what is under way holds memory, too
         assert (mirror.in_flight, len(mirror.queue), mirror.held_bytes) == (1, 0, 902)
 
 
@@ -271,7 +273,7 @@ async def test_of_large_differences_a_budget_is_handed_on_and_the_rest_is_counte
             await gateway.ask(SYNC, "POST", body=b"{}")
             await until(lambda: not mirror.in_flight)
         assert len(found) == 3  # the third was begun with room left
-        assert mirror.dropped == {"difference_not_opened": 7}
+        assert mirror.tally.dropped == {"difference_not_opened": 7}
         assert (mirror.tally.differed, mirror.tally.listings_differed) == (10, 30)
         mirror.opened_per_s = 10**9
         await until(lambda: mirror.room_bytes == 50_000)

@@ -8,21 +8,19 @@ from gateway.admin.mirrored import mirror_of, write_back_of, write_backs
 from gateway.control.gauges import gauges, mirror_traffic
 from gateway.core.rollout import Status, route
 from gateway.core.rollout.state import State
+from gateway.link import MirrorCounts, ShadowCounts
 from gateway.ports import ControlView, MirrorView
 from gateway.ports.write_backs import WriteBackFailure, WriteBackLedger, WriteBackView
 from tests.support.plans import quick_plan
 
-COUNTS = {
-    'syncgate_shadows_total{result="matched"}': 7.0,
-    'syncgate_shadows_total{result="differed"}': 2.0,
-    'syncgate_shadows_total{result="failed"}': 3.0,
-    'syncgate_shadows_unanswered_total{reason="answer cut off"}': 3.0,
-    'syncgate_shadows_dropped_total{reason="queue_full"}': 4.0,
-    'syncgate_shadows_dropped_total{reason="control_queue_full"}': 5.0,
-    "syncgate_shadows_in_flight": 1.0,
-    "syncgate_shadows_waiting": 2.0,
-    "syncgate_shadows_held_bytes": 300.0,
-}
+COUNTS = MirrorCounts(
+    ShadowCounts(
+        matched=7, differed=2, failed=3, unanswered={"answer cut off": 3},
+        dropped={"queue_full": 4},
+    ),
+    ShadowCounts(matched=9, dropped={"queue_full": 5}),
+    in_flight=1, waiting=2, held_bytes=300,
+)  # fmt: skip
 
 
 def view(back: WriteBackView | None = None, *, apart: bool = False) -> ControlView:

@@ -14,15 +14,25 @@ import pytest
 from gateway.adapters.comparison_store import COMPARISONS_FILE, SqliteComparisons
 from gateway.control.collecting import KEPT_US
 from gateway.control.comparing import SETTLING_US, WAITING, Bounds, Comparing
+from gateway.control.counting import Totals
 from gateway.core.comparison import Cause, Kind, MatchRate, Rule, Rules
-from gateway.link import ShadowDiffered
+from gateway.link import NOT_OPENED, MirrorCounts, ShadowCounts, ShadowDiffered
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HOUR_US = 3_600_000_000
-MATCHED = 'syncgate_shadow_listings_total{result="matched"}'
-DROPPED = 'syncgate_shadows_dropped_total{reason="difference_not_opened"}'
+
+
+def told(matched: int = 0, not_opened: int = 0, **more: Any) -> Totals:
+    """What workers counted: listings that agree, differences nobody opens; more of shadows."""
+    controls = more.pop("controls", ShadowCounts())
+    dropped = {NOT_OPENED: not_opened, **more.pop("dropped", {})}
+    return Totals(
+        mirror=MirrorCounts(
+            ShadowCounts(listings_matched=matched, dropped=dropped, **more), controls
+        )
+    )
 
 
 class HandClock:
@@ -65,7 +75,7 @@ async def comparing(folder: Path, clock: HandClock, *rules: Rule) -> Comparing:
         chance=random.Random(7),
     )  # fmt: skip
     await made.restore()
-    made.tick({}, "rollout-1")
+    made.tick(told(), "rollout-1")
     clock.us += SETTLING_US
     return made
 
@@ -79,10 +89,10 @@ async def settled(one: Comparing) -> None:
 async def test_the_rate_counts_listings_and_says_how_sure_it_is(tmp_path: Path) -> None:
     """Nine answers of 100 agree by digest, one differs in one of its 100 listings."""
     one = await comparing(tmp_path, HandClock())
-    assert one.tick({}, "rollout-1") == ()
+    assert one.tick(told(), "rollout-1") == ()
     one.differed(differed({"priceYen": 1500}, {"priceYen": 1000}, agree=99))
     await settled(one)
-    (figure,) = one.tick({MATCHED: 900.0}, "rollout-1")
+    (figure,) = one.tick(told(900), "rollout-1")
     assert (figure.metric, figure.value, figure.sample) == ("match_ratio", 0.999, 1000)
     view = one.view()
     rate = view.score.judged
@@ -105,7 +115,7 @@ async def test_what_was_not_opened_weighs_the_matching_down(tmp_path: Path) -> N
     one = await comparing(tmp_path, HandClock())
     one.differed(differed({"a": 1}, {"a": 2}, agree=9))
     await settled(one)
-    one.tick({MATCHED: 400.0, DROPPED: 3.0}, "rollout-1")
+    one.tick(told(400, not_opened=3), "rollout-1")
     view = one.view()
     assert view.score.judged == MatchRate(109, 110)
     assert (view.answers_differed, view.answers_opened) == (4, 1)
@@ -115,7 +125,7 @@ async def test_what_was_not_opened_weighs_the_matching_down(tmp_path: Path) -> N
 async def test_differences_nobody_could_open_still_count(tmp_path: Path) -> None:
     """Each is at least one listing that differs, and the matching ones are not lost."""
     one = await comparing(tmp_path, HandClock())
-    one.tick({MATCHED: 98.0, DROPPED: 2.0}, "rollout-1")
+    one.tick(told(98, not_opened=2), "rollout-1")
     assert one.view().score.judged == MatchRate(98, 100)
     await one.close()
 
@@ -129,7 +139,7 @@ async def test_rules_added_later_score_the_history_again_even_after_a_restart(
     for right in (1001, 1900):
         one.differed(differed({"priceYen": 1000}, {"priceYen": right}))
     await settled(one)
-    one.tick({MATCHED: 8.0}, "rollout-1")
+    one.tick(told(8), "rollout-1")
     assert one.view().score.judged.rate == 0.8
     one.add_rule(Rule("priceYen", "rounded by design", tolerance=10), by="alice")
     assert one.view().score.judged.rate == 0.9
@@ -158,12 +168,12 @@ async def test_another_rollout_and_last_week_are_forgotten(tmp_path: Path) -> No
     clock = HandClock()
     one = await comparing(tmp_path, clock)
     one.add_rule(Rule("a", "why", ignore=True), by="bob")
-    one.tick({MATCHED: 10.0}, "rollout-1")
+    one.tick(told(10), "rollout-1")
     clock.us += KEPT_US + HOUR_US
-    one.tick({MATCHED: 15.0}, "rollout-1")
+    one.tick(told(15), "rollout-1")
     assert one.view().score.judged.compared == 5
-    assert one.tick({MATCHED: 15.0}, "rollout-2") == ()
-    assert one.tick({MATCHED: 18.0}, "rollout-2") == ()  # told late
+    assert one.tick(told(15), "rollout-2") == ()
+    assert one.tick(told(18), "rollout-2") == ()  # told late
     assert one.view().score.judged.compared == 0
     assert [each.rule.path for each in one.view().rules] == ["a"]
     await one.close()
@@ -208,7 +218,7 @@ async def test_a_flood_is_dropped_and_a_broken_answer_is_counted(tmp_path: Path)
                            | {"bodies": bodies})
         )  # fmt: skip
     await settled(one)
-    one.tick({}, "rollout-1")
+    one.tick(told(), "rollout-1")
     found = {(each.field, each.cause): each.count for each in one.view().score.differences}
     assert found == {("a", Cause.REAL): WAITING, ("answer", Cause.UNREADABLE): 2}
     await one.close()
@@ -220,7 +230,7 @@ async def test_a_file_that_is_none_is_said_and_hurts_nobody(tmp_path: Path, cont
     path = tmp_path / COMPARISONS_FILE.name
     path.write_bytes(content * 100)
     one = await comparing(tmp_path, HandClock())
-    one.tick({MATCHED: 7.0}, "rollout-1")
+    one.tick(told(7), "rollout-1")
     await asyncio.sleep(0)
     assert one.view().score.judged.compared == 7
     await one.close()
@@ -253,7 +263,7 @@ async def test_a_file_of_the_version_before_keeps_what_people_decided(tmp_path: 
     assert one.trouble == ""
     assert [(each.rule.path, each.by) for each in one.view().rules] == [("a", "bob")]
     assert one.view().score.rate == MatchRate(0, 0)
-    one.tick({MATCHED: 3.0}, "rollout-1")
+    one.tick(told(3), "rollout-1")
     await one.close()
     again = await comparing(tmp_path, HandClock())
     assert again.view().score.rate.matched == 3

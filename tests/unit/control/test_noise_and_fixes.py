@@ -9,16 +9,17 @@ import pytest
 
 from gateway.control.collecting import KEPT_CLOSED
 from gateway.control.comparing import MOST_FIXES, SETTLING_US, WAITING
+from gateway.control.counting import Totals, added
 from gateway.core.comparison import MatchRate, Rule
+from gateway.link import NOT_OPENED, NOTHING_TO_COMPARE_WITH, MirrorCounts, ShadowCounts
 from gateway.ports.compared import Verdict
 from tests.unit.control.test_comparing import (
-    DROPPED,
     HOUR_US,
-    MATCHED,
     HandClock,
     comparing,
     differed,
     settled,
+    told,
 )
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
     from gateway.control.comparing import Comparing
 
-CONTROLLED = 'syncgate_control_listings_total{result="matched"}'
-ANSWERED = 'syncgate_shadows_total{result="matched"}'
-LOST = 'syncgate_shadow_listings_total{result="lost"}'
 NOISE = ({"token": "a1"}, {"token": "b2"})
 DRIFT = ({"priceYen": 1500}, {"priceYen": 1000})
 
@@ -62,7 +60,7 @@ async def test_what_old_differs_in_itself_is_noise_and_a_real_change_beside_it_i
     judged = one.view().score.judged
     assert (judged.matched, judged.compared) == (95, 100)
     assert judged.certain < 90
-    assert one.tick({}, "rollout-1")[0].value == judged.certain / 100
+    assert one.tick(told(), "rollout-1")[0].value == judged.certain / 100
     token = next(each for each in one.view().score.differences if each.field == "token")
     assert (token.control_count, one.view().score.controlled) == (60, 60)
     assert token.significance == pytest.approx(1.0)
@@ -76,7 +74,7 @@ async def test_more_than_noise_counts_by_what_is_more(tmp_path: Path) -> None:
     one = await comparing(tmp_path, HandClock())
     await see(one, NOISE, 400)
     await see(one, NOISE, 100, control=True)
-    one.tick({MATCHED: 600.0, CONTROLLED: 900.0}, "rollout-1")
+    one.tick(told(600, controls=ShadowCounts(listings_matched=900)), "rollout-1")
     assert verdicts(one) == {"token": (Verdict.REAL, 400)}
     view = one.view().score
     assert view.judged.matched == 700
@@ -92,7 +90,7 @@ async def test_controls_survive_a_restart_and_are_scored_by_later_rules(tmp_path
     one = await comparing(tmp_path, clock)
     await see(one, NOISE, 10)
     await see(one, NOISE, 10, control=True)
-    one.tick({MATCHED: 10.0, CONTROLLED: 10.0}, "rollout-1")
+    one.tick(told(10, controls=ShadowCounts(listings_matched=10)), "rollout-1")
     before = one.view()
     await one.close()
     again = await comparing(tmp_path, clock)
@@ -114,17 +112,17 @@ async def test_a_fixed_path_is_counted_anew_and_cannot_hide_behind_the_time_befo
     one = await comparing(tmp_path, clock)
     await see(one, DRIFT, 30)
     await see(one, ({"b": 1}, {}), 10)
-    one.tick({MATCHED: 960.0}, "rollout-1")
+    one.tick(told(960), "rollout-1")
     assert one.view().score.judged == MatchRate(960, 1000)
     one.put_right("priceYen", by="alice", reason="new reads it now")
     clock.us += SETTLING_US
     found = one.view().score
     assert found.rate == MatchRate(960, 970)
     assert found.judged == MatchRate(0, 0)
-    assert one.tick({MATCHED: 960.0}, "rollout-1") == ()
+    assert one.tick(told(960), "rollout-1") == ()
     assert verdicts(one) == {"b": (Verdict.REAL, 10)}
     await see(one, DRIFT, 10)
-    one.tick({MATCHED: 1050.0}, "rollout-1")
+    one.tick(told(1050), "rollout-1")
     assert one.view().score.judged == MatchRate(90, 100)
     assert verdicts(one)["priceYen"] == (Verdict.REAL, 10)
     examples = one.examples(before=None, limit=100)[0]
@@ -146,19 +144,19 @@ async def test_everything_can_be_counted_anew_and_stays_exportable(tmp_path: Pat
     one = await comparing(tmp_path, clock)
     await see(one, DRIFT, 5)
     await see(one, NOISE, 5, control=True)
-    one.tick({MATCHED: 95.0}, "rollout-1")
+    one.tick(told(95), "rollout-1")
     one.put_right(None, by="alice", reason="another version of new")
     assert one.view().score.rate == MatchRate(0, 0)
-    assert one.tick({MATCHED: 99.0}, "rollout-1") == ()  # told late
+    assert one.tick(told(99), "rollout-1") == ()  # told late
     clock.us += SETTLING_US
-    one.tick({MATCHED: 109.0}, "rollout-1")
+    one.tick(told(109), "rollout-1")
     assert one.view().score.judged == MatchRate(10, 10)
     assert verdicts(one) == {}
     await one.close()
     again = await comparing(tmp_path, clock)
     assert again.view().score.judged == MatchRate(10, 10)
     assert [each.closed for each in again.examples(before=None, limit=10)[0]] == [True] * 3
-    again.tick({}, "rollout-2")
+    again.tick(told(), "rollout-2")
     assert again.view().fixes == ()
     await again.close()
 
@@ -186,26 +184,20 @@ async def test_shadows_without_an_answer_are_shown_apart(tmp_path: Path) -> None
     """Dead, dropped and slow ones by reason; the share that was compared is of the worse count."""
     clock = HandClock()
     one = await comparing(tmp_path, clock)
-    totals = {
-        ANSWERED: 6.0,
-        MATCHED: 18.0,
-        LOST: 82.0,
-        'syncgate_shadows_unanswered_total{reason="no answer in time"}': 2.0,
-        'syncgate_shadows_dropped_total{reason="queue_full"}': 1.0,
-        'syncgate_shadows_dropped_total{reason="nothing_to_compare_with"}': 5.0,
-        'syncgate_shadows_dropped_total{reason="control_queue_full"}': 7.0,
-        'syncgate_control_listings_total{result="lost"}': 3.0,
-        DROPPED: 0.0,
-    }
-    figures = {each.metric: each for each in one.tick(totals, "rollout-1")}
+    of_shadows = ShadowCounts(
+        matched=6, listings_matched=18, listings_lost=82, unanswered={"no answer in time": 2},
+        dropped={"queue_full": 1, NOTHING_TO_COMPARE_WITH: 5, NOT_OPENED: 0},
+    )  # fmt: skip
+    mirror = MirrorCounts(of_shadows, ShadowCounts(listings_lost=3, dropped={"queue_full": 7}))
+    figures = {each.metric: each for each in one.tick(Totals(mirror=mirror), "rollout-1")}
     coverage = one.view().score.coverage
     assert coverage.lost == {"no answer in time": 2, "queue_full": 1}
     assert (coverage.compared, coverage.due, coverage.ratio) == (6, 9, 0.18)
     assert (figures["compared_ratio"].value, figures["compared_ratio"].sample) == (0.18, 9)
     assert one.view().score.control_coverage.lost == {"queue_full": 7}
     clock.us += HOUR_US
-    totals['syncgate_shadows_unanswered_total{reason="no answer in time"}'] = 5.0
-    one.tick(totals, "rollout-1")
+    of_shadows = replace(of_shadows, unanswered={"no answer in time": 5})
+    one.tick(Totals(mirror=replace(mirror, shadows=of_shadows)), "rollout-1")
     assert one.view().score.coverage.lost["no answer in time"] == 5
     await one.close()
     again = await comparing(tmp_path, clock)
@@ -216,17 +208,15 @@ async def test_shadows_without_an_answer_are_shown_apart(tmp_path: Path) -> None
 async def test_the_same_syncs_are_timed_in_both(tmp_path: Path) -> None:
     """Sums of both over sums of listings, so that a large sync weighs more than a small one."""
     one = await comparing(tmp_path, HandClock())
-    totals = {
-        "syncgate_shadows_timed_total": 12.0,
-        "syncgate_shadow_timed_listings_total": 400.0,
-        'syncgate_shadow_timed_seconds_total{system="old"}': 8.0,
-        'syncgate_shadow_timed_seconds_total{system="new"}': 6.5,
-    }
-    (figure,) = one.tick(totals, "rollout-1")
+    timed = ShadowCounts(
+        timed=12, timed_listings=400, timed_old_us=8_000_000, timed_shadow_us=6_500_000
+    )
+    mirror = MirrorCounts(timed)
+    (figure,) = one.tick(Totals(mirror=mirror), "rollout-1")
     assert (figure.metric, figure.value, figure.sample) == ("sync_time_to_old", 0.8125, 12)
     pace = one.view().score.pace
     assert (pace.per_1000(pace.old_s), pace.per_1000(pace.new_s)) == (20.0, 16.25)
-    one.tick({each: 2 * value for each, value in totals.items()}, "rollout-1")
+    one.tick(Totals(mirror=added(mirror, mirror)), "rollout-1")
     assert one.view().score.pace.syncs == 24
     assert one.view().score.pace.ratio == 0.8125
     await one.close()

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.control.counting import Totals
 from gateway.control.proving import Proving
 from gateway.core import rollout
 from gateway.core.model import Variant
 from gateway.errors import UnreachableError
+from gateway.link import MirrorCounts, ShadowCounts
 from gateway.ports import ProbeResult
 from tests.support.plans import quick_plan
 
@@ -171,7 +173,7 @@ async def test_an_unconfirmed_shadow_outweighs_every_proof(scene: Scene) -> None
     scene.health()
     scene.rate()
     await scene.until_rate(1.0)
-    totals = {"syncgate_shadows_unconfirmed_total": 1.0}
+    totals = Totals(mirror=MirrorCounts(ShadowCounts(unconfirmed=1)))
     assert scene.proving.counted(totals)
     assert not scene.proving.counted(totals)
     for _ in range(20):
@@ -226,7 +228,8 @@ async def test_an_unconfirmed_control_ends_the_repeating_alone(repeating: Scene)
     scene.rate()
     await until_told(scene, 2)
     assert scene.proving.permitted(MIRRORING)[1] == 0.1
-    assert scene.proving.counted({"syncgate_controls_unconfirmed_total": 1.0})
+    mirror = MirrorCounts(controls=ShadowCounts(unconfirmed=1))
+    assert scene.proving.counted(Totals(mirror=mirror))
     route, share = scene.proving.permitted(MIRRORING)
     assert (route.mirror_rate, share) == (1.0, 0.0)
     assert "without confirming" in scene.proving.doubt

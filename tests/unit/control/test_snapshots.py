@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
+from gateway.control.counting import since
 from gateway.control.snapshots import Snapshots
 from gateway.core.model import SECOND_US, Variant
-from gateway.link import Report, VariantSecond
+from gateway.link import (
+    MirrorCounts,
+    Report,
+    ShadowCounts,
+    VariantSecond,
+    WriteBackCounts,
+    decode,
+    encode,
+)
 
 START_S = 1_800_000_000
 
@@ -91,6 +103,41 @@ def test_counters_of_a_worker_that_is_gone_stay_and_its_gauges_go() -> None:
     tell(snapshots, 2, START_S + 1, ok=2)
     totals = snapshots.totals()
     assert (totals["syncgate_requests_total"], totals["syncgate_open"]) == (7, 1)
+
+
+def test_what_workers_counted_of_mirrors_stays_and_what_they_held_goes() -> None:
+    """The match rate and the proof of dry runs rest on it: no restart may take anything back."""
+    snapshots = joined(1, 2)
+    for worker in (1, 2):
+        mirror = MirrorCounts(
+            ShadowCounts(matched=3, unconfirmed=1, dropped={"queue_full": 2}),
+            ShadowCounts(differed=worker),
+            in_flight=4, waiting=5, held_bytes=6,
+        )  # fmt: skip
+        writes = WriteBackCounts(7, {"old failed": 1}, waiting=8, held_bytes=9)
+        report = Report(worker, START_S, 1, {}, {}, {}, mirror=mirror, write_backs=writes)
+        heard = decode(encode(report))
+        assert heard == report
+        snapshots.report(heard, (START_S + 1) * SECOND_US)
+    snapshots.worker_gone(1)
+    totals = snapshots.totals()
+    assert totals.mirror == MirrorCounts(
+        ShadowCounts(matched=6, unconfirmed=2, dropped={"queue_full": 4}),
+        ShadowCounts(differed=3),
+        in_flight=4, waiting=5, held_bytes=6,
+    )  # fmt: skip
+    assert totals.write_backs == WriteBackCounts(14, {"old failed": 2}, waiting=8, held_bytes=9)
+    assert totals.write_backs.failed == 2
+    before = replace(totals.mirror, shadows=ShadowCounts(matched=9, dropped={"queue_full": 3}))
+    fresh = since(before, totals.mirror).shadows
+    assert fresh == ShadowCounts(unconfirmed=2, dropped={"queue_full": 1})
+
+
+def test_a_report_of_an_older_worker_is_read() -> None:
+    """While an upgrade is under way a worker may not know of counts that came later."""
+    raw = json.loads(encode(Report(1, START_S, 1, {}, {}, {})))
+    del raw["mirror"], raw["write_backs"], raw["exemplars"]
+    assert decode(json.dumps(raw).encode()) == Report(1, START_S, 1, {}, {}, {})
 
 
 def test_a_worker_cannot_flood_the_exposition() -> None:

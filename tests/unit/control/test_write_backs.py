@@ -13,7 +13,7 @@ from gateway.control import write_backs
 from gateway.control.workers import WorkerChanged
 from gateway.control.write_backs import WriteBackRecord
 from gateway.errors import RefusedError, StoreUnavailableError
-from gateway.link import WriteBackFailed, decode, encode
+from gateway.link import WriteBackCounts, WriteBackFailed, decode, encode
 from gateway.ports import Actor
 from gateway.ports.write_backs import RepairReport, WriteBackFailure
 
@@ -74,10 +74,10 @@ async def test_failures_outlive_a_restart_and_are_cleared_by_a_repair_that_left_
     assert [each.from_us for each in await record.failures(2)] == [30, 20]
     clock.at_us = 500
     await record.repaired(RepairReport(began_us=400, repaired=7, left=2), by=BY, reason="x")
-    ledger = record.view({}, on=True).ledger
+    ledger = record.view(WriteBackCounts(), on=True).ledger
     assert (ledger.open, ledger.cleared, ledger.repaired_rows) == (3, 0, 7)
     await record.repaired(RepairReport(began_us=25, repaired=1, left=0), by=BY, reason="x")
-    ledger = record.view({}, on=True).ledger
+    ledger = record.view(WriteBackCounts(), on=True).ledger
     assert (ledger.open, ledger.cleared, ledger.repaired_rows) == (1, 2, 8)
     assert (ledger.first_us, ledger.last_us, ledger.repaired_at_us) == (30, 30, 500)
     assert "2 failed write-backs are cleared, 1 are open" in said[-1]
@@ -106,7 +106,7 @@ async def test_what_nobody_could_tell_is_a_failure_too(tmp_path: Path) -> None:
     await stored(again, 3)
     await again.close()
     third, _ = await started(tmp_path)
-    assert third.view({}, on=False).ledger.open == 3
+    assert third.view(WriteBackCounts(), on=False).ledger.open == 3
     await third.close()
 
 
@@ -134,7 +134,7 @@ async def test_what_waits_for_the_disk_is_summed_up_beyond_a_bound(
     record, _ = await started(tmp_path)
     for at_us in (10, 30, 20, 15):
         record.heard(failed(at_us, listings=2))
-    assert record.view({}, on=True).ledger.open == 4
+    assert record.view(WriteBackCounts(), on=True).ledger.open == 4
     await stored(record, 4)
     summed, first = await record.failures(9)
     assert (first.count, first.from_us) == (1, 10)
@@ -149,15 +149,15 @@ async def test_a_record_that_cannot_be_written_is_said_and_written_later(tmp_pat
     record.heard(failed(10))
     record.heard(failed(20))
     async with asyncio.timeout(10):
-        while not record.view({}, on=True).trouble:
+        while not record.view(WriteBackCounts(), on=True).trouble:
             await asyncio.sleep(0.005)
-    assert record.view({}, on=True).ledger.open == 2
+    assert record.view(WriteBackCounts(), on=True).ledger.open == 2
     record._store.add = real  # type: ignore[method-assign]
     async with asyncio.timeout(10):
-        while record.view({}, on=True).trouble:
+        while record.view(WriteBackCounts(), on=True).trouble:
             await asyncio.sleep(0.005)
     await stored(record, 2)
-    assert record.view({}, on=True).ledger.open == 2
+    assert record.view(WriteBackCounts(), on=True).ledger.open == 2
     await record.close()
 
 
@@ -170,7 +170,7 @@ async def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / WRITE_BACKS_FILE.name) as foreign:
         foreign.execute("create table mine (x)")
     record, _ = await started(tmp_path)
-    assert "another program" in record.view({}, on=True).trouble
+    assert "another program" in record.view(WriteBackCounts(), on=True).trouble
     record.heard(failed(10))
     await record.close()
     with sqlite3.connect(tmp_path / WRITE_BACKS_FILE.name) as foreign:
