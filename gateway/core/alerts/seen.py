@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.alerts.rules import Of
 from gateway.core.analysis import Inputs, Metric
+from gateway.core.analysis.figures import FUTURE_US, taken
 from gateway.core.model import SECOND_US, Variant
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from gateway.core.analysis import Reading, Sentence, Severity
     from gateway.core.rollout import Plan, State
 
-_FUTURE_US: Final = 60 * SECOND_US
 _REPORTS: Final = frozenset({Metric.USER_REPORTS, Metric.SERIOUS_USER_REPORTS})
 
 
@@ -100,22 +100,10 @@ def _reading(rule: Rule, system: Variant, seen: Seen) -> Known:
     )
     if found is None or not _fresh(found.at_us, seen.plan.fairness.reading_max_age_s, seen.now_us):
         return _DEAD
-    judged = found.ok + found.errors
-    answered = judged + found.rejected
-    value, sample = {
-        Metric.ERROR_RATIO: (_share(found.errors, judged), judged),
-        Metric.SUCCESS_RATIO: (_share(found.ok, judged), judged),
-        Metric.REJECTED_RATIO: (_share(found.rejected, answered), answered),
-        Metric.LATENCY_P95_MS: (found.latency_p95_ms, found.ok),
-        Metric.SYNC_SECONDS_PER_1000: (found.sync_s_per_1000, found.syncs),
-    }[rule.metric]
+    value, sample = taken(rule.metric, found)
     if value is None or sample < rule.min_sample or not math.isfinite(value):
         return Known(None, sample)
     return Known(value, sample)
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _down(system: Variant, inputs: Inputs, seen: Seen) -> Known:
@@ -159,4 +147,4 @@ def _measured(rule: Rule, system: Variant | None, inputs: Inputs, seen: Seen) ->
 
 
 def _fresh(at_us: int, max_age_s: int, now_us: int) -> bool:
-    return -_FUTURE_US <= now_us - at_us <= max_age_s * SECOND_US
+    return -FUTURE_US <= now_us - at_us <= max_age_s * SECOND_US

@@ -94,7 +94,7 @@ def _reading(
     age = _age(found.at_us, inputs.now_us, questions.reading_max_age_us, metric, system)
     if age is not None:
         return _unmeasured(age)
-    value, sample = _taken(asked.metric, found)
+    value, sample = taken(asked.metric, found)
     if sample < asked.min_sample or sample == 0:
         short = note(
             "sample_short",
@@ -107,7 +107,8 @@ def _reading(
     return _cautious(asked, Figure(value, sample))
 
 
-def _taken(metric: Metric, reading: Reading) -> tuple[float | None, int]:
+def taken(metric: Metric, reading: Reading) -> tuple[float | None, int]:
+    """Take a figure of the traffic from a reading: its value, if there is any, and its sample."""
     judged = reading.ok + reading.errors
     answered = judged + reading.rejected
     if metric is Metric.ERROR_RATIO:
