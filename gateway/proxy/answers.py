@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.model import Outcome
 from gateway.proxy.guard import without
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 CHUNKED: Final = -1
 EMPTY: Final = -2
-_FIRST_FINAL: Final = 200
+FIRST_FINAL: Final = 200
+CLIENT_ERROR: Final = 400
+SERVER_ERROR: Final = 500
 _DRY_RUNS: Final = frozenset({b"applied", b"planned"})
 _NO_CONTENT: Final = 204
 _NOT_MODIFIED: Final = 304
@@ -52,6 +55,13 @@ class AnswerHead:
     """It confirms that it was a dry run."""
 
 
+def outcome_of(answer: AnswerHead) -> Outcome:
+    """Say what an answer says of the system that gave it; a sync may fail with any status."""
+    if answer.status >= SERVER_ERROR or answer.sync_failed:
+        return Outcome.ERROR
+    return Outcome.REJECTED if answer.status >= CLIENT_ERROR else Outcome.OK
+
+
 def read_answer(  # noqa: C901 - one row per field that means something
     status: int,
     reason: bytes,
@@ -82,7 +92,7 @@ def read_answer(  # noqa: C901 - one row per field that means something
             sync[lower] = value
         if lower not in _HOP_BY_HOP:
             kept += (name, b": ", value, b"\r\n")
-    bodiless = to_head or status in {_NO_CONTENT, _NOT_MODIFIED} or status < _FIRST_FINAL
+    bodiless = to_head or status in {_NO_CONTENT, _NOT_MODIFIED} or status < FIRST_FINAL
     if not bodiless and (chunked == (length != EMPTY)):
         return None  # neither or both: nobody could say where this answer ends
     if status == _NO_CONTENT:

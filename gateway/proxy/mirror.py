@@ -31,6 +31,7 @@ from gateway.core.model import WEIGHT_ALL, Outcome, Variant, Weight
 from gateway.core.splitter import turn
 from gateway.link import NOT_OPENED, NOTHING_TO_COMPARE_WITH, MirrorCounts, ShadowDiffered
 from gateway.proxy import bodies
+from gateway.proxy.answers import CLIENT_ERROR, SERVER_ERROR, outcome_of
 from gateway.proxy.tally import Tally
 from gateway.proxy.upstream import Failure
 
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 _NOT_SHADOWED: Final = re.compile(
     rb"(?im)^(?:idempotency-key|sync-dry-run|sync-shadow-[a-z]+): [^\r]*\r\n"
 )
-_SERVER_ERROR: Final = 500
-_CLIENT_ERROR: Final = 400
 _HANDED_ON_BYTES: Final = 2 * 1024 * 1024
 _HANDED_ON_PER_TICK: Final = 16
 _SECOND_US: Final = 1_000_000
@@ -109,7 +108,7 @@ class Mirror:
         chosen, self.carried = turn(self.carried, rate)
         if chosen is not Variant.CANARY:
             return
-        if answer.status >= _SERVER_ERROR:
+        if answer.status >= SERVER_ERROR:
             self.tally.drop(NOTHING_TO_COMPARE_WITH)
             return
         self._queue(Shadow(self, target, exchange, answer, body))
@@ -269,16 +268,16 @@ class Shadow:
         """Compare; see the module."""
         mirror, mine = self.mirror, self.answer
         tally = mirror.tally_of(control=self.control)
-        if self.dry and answer.status < _CLIENT_ERROR and not answer.dry_run:
+        if self.dry and answer.status < CLIENT_ERROR and not answer.dry_run:
             (mirror.control_not_confirmed if self.control else mirror.not_confirmed)()
-        if self.control and answer.status >= _SERVER_ERROR:
+        if self.control and answer.status >= SERVER_ERROR:
             tally.miss(
                 "server error", mine.sync_records
             )  # it shows no noise, and must not excuse new's errors
             mirror.done(self)
             return
-        self._record(_outcome(answer), max(answer.sync_records, mine.sync_records))
-        well = _outcome(mine) is _outcome(answer) is Outcome.OK
+        self._record(outcome_of(answer), max(answer.sync_records, mine.sync_records))
+        well = outcome_of(mine) is outcome_of(answer) is Outcome.OK
         if well and not self.control and mine.sync_records == answer.sync_records > 0:
             shadow_us = monotonic_ns() // 1000 - self.started_us
             tally.time(mine.sync_records, self.took_us, shadow_us)
@@ -356,9 +355,3 @@ class Shadow:
 def _shadowed(forward: bytes) -> bytes:
     """Leave out what a shadow does not carry; clients send the same head again and again."""
     return _NOT_SHADOWED.sub(b"", forward)
-
-
-def _outcome(answer: AnswerHead) -> Outcome:
-    if answer.status >= _SERVER_ERROR or answer.sync_failed:
-        return Outcome.ERROR
-    return Outcome.REJECTED if answer.status >= _CLIENT_ERROR else Outcome.OK

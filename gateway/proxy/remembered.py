@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from gateway.proxy.answers import AnswerHead
 
 _ENTRIES: Final = 512
-_HEAD_BYTES: Final = 4096
+REMEMBERED_HEAD_BYTES: Final = 4096
 _VARIABLE: Final = re.compile(
     rb"(\r\n(?:content-length|sync-id|sync-digest|sync-records): )([0-9a-z-]{1,64})(?=\r\n)",
     re.IGNORECASE,
@@ -82,7 +82,7 @@ class Heads:
 
     def remember(self, head: bytes, answer: AnswerHead) -> None:
         """Keep what was made of a head, if the next one like it may be read the same way."""
-        usable = answer.length >= 0 and answer.keep_alive and len(head) <= _HEAD_BYTES
+        usable = answer.length >= 0 and answer.keep_alive and len(head) <= REMEMBERED_HEAD_BYTES
         if not (usable and head.startswith(b"HTTP/1.1 ")):
             return
         if not answer.sync_id:  # else it is unlike any other

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httptools
 
-from gateway.proxy.answers import CHUNKED, EMPTY, AnswerHead, read_answer
+from gateway.proxy.answers import CHUNKED, EMPTY, FIRST_FINAL, AnswerHead, read_answer
 from gateway.proxy.bodies import JOIN_BELOW_BYTES, tail
 from gateway.proxy.reading import LARGE_BYTES, read_large
+from gateway.proxy.remembered import REMEMBERED_HEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
     from gateway.proxy.pool import Pool
 
 _HEAD_END: Final = b"\r\n\r\n"
-_MEMO_HEAD_BYTES: Final = 4096
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _SWITCHING: Final = 101
-_FIRST_FINAL: Final = 200
 
 
 class Failure(Enum):
@@ -162,7 +161,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Take a whole answer with a head seen before."""
         if self.call is None or self.call.to_head or self.need or self.parser is not None:
             return False
-        end = buffer.find(_HEAD_END, 0, _MEMO_HEAD_BYTES) + 4
+        end = buffer.find(_HEAD_END, 0, REMEMBERED_HEAD_BYTES) + 4
         answer = self.pool.heads.get(bytes(buffer[:end]))
         if answer is None or size - end != answer.length:
             return False
@@ -273,7 +272,7 @@ class UpstreamConnection(asyncio.Protocol):
         if answer.length > self.pool.max_answer_bytes:
             raise _Oversized
         self.answer = answer
-        if to_head and status >= _FIRST_FINAL:
+        if to_head and status >= FIRST_FINAL:
             raise _HeadOnly
 
     def on_body(self, body: bytes) -> None:
@@ -290,7 +289,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.complete:
             return
         answer = cast("AnswerHead", self.answer)
-        if answer.status < _FIRST_FINAL:
+        if answer.status < FIRST_FINAL:
             cast("Call", self.call).interim(answer)
             opening = self.opening
             self._reset()

@@ -19,7 +19,9 @@ from dataclasses import replace
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.model import Outcome
 from gateway.link import WriteBackCounts, WriteBackFailed
+from gateway.proxy.answers import CLIENT_ERROR, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 _NOT_REPEATED: Final = re.compile(
     rb"(?im)^(?:idempotency-key|sync-shadow-[a-z]+|sync-write-back-of): [^\r]*\r\n"
 )
-_SERVER_ERROR: Final = 500
-_CLIENT_ERROR: Final = 400
 _UNTOLD: Final = 4_096
 """How many failures wait for the parent one by one; more are told as so many between two times."""
 
@@ -72,9 +72,10 @@ class WriteBacks:
         """Repeat a write of new's that a client has just been answered for."""
         if not self._concerns(exchange) or answer.dry_run:
             return
-        if answer.status >= _SERVER_ERROR or answer.sync_failed:
+        outcome = outcome_of(answer)
+        if outcome is Outcome.ERROR:
             self._fail(WriteBack(self, exchange, answer), "new failed: it may have stored a part")
-        elif answer.status >= _CLIENT_ERROR:
+        elif outcome is Outcome.REJECTED:
             return
         elif not exchange.kept:
             self._fail(WriteBack(self, exchange, answer), "it was sent before this began")
@@ -204,7 +205,7 @@ class WriteBack:
         """See whether old came to the same rows."""
         del body
         why = None
-        if answer.status >= _CLIENT_ERROR:
+        if answer.status >= CLIENT_ERROR:
             why = f"old answered {answer.status}"
         elif answer.sync_failed:
             why = "old failed"

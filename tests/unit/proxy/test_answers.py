@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.proxy.answers import CHUNKED, EMPTY, AnswerHead, read_answer
+from gateway.core.model import Outcome
+from gateway.proxy.answers import CHUNKED, EMPTY, AnswerHead, outcome_of, read_answer
 from gateway.proxy.bodies import JOIN_BELOW_BYTES, same, tail
 
 
@@ -45,6 +46,17 @@ def test_a_senseless_count_is_none() -> None:
     """The number of records comes from outside."""
     for value in (b"-1", b"x", b"9" * 13, b""):
         assert read((b"Content-Length", b"2"), (b"Sync-Records", value)).sync_records == 0
+
+
+def test_what_an_answer_says_of_its_system() -> None:
+    """5xx and a sync that failed are errors whatever the status; other 4xx are rejections."""
+    length, failed = (b"Content-Length", b"2"), (b"Sync-Status", b"failed")
+    for status, expected in (
+        (200, Outcome.OK), (399, Outcome.OK), (400, Outcome.REJECTED), (499, Outcome.REJECTED),
+        (500, Outcome.ERROR),
+    ):  # fmt: skip
+        assert outcome_of(read(length, status=status)) is expected
+        assert outcome_of(read(length, failed, status=status)) is Outcome.ERROR
 
 
 def test_bodies_are_compared_whole_however_they_lie() -> None:
