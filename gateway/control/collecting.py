@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.control.scoring import covers
 from gateway.core.comparison import parsed, place_in_sample
 from gateway.core.comparison.differences import MASKED
-from gateway.core.model import SECOND_US
+from gateway.core.rollup import HOUR_US
 from gateway.ports.compared import Changes, Example, History, Kept, KeptListing, Tally
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gateway.link import ShadowDiffered
     from gateway.ports.compared import Fix
 
-HOUR_US: Final = 3600 * SECOND_US
 KEPT_US: Final = 7 * 24 * HOUR_US
 KEPT_LISTINGS: Final = 5_000
 KEPT_CLOSED: Final = 2_000

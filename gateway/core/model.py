@@ -15,6 +15,8 @@ Micros = NewType("Micros", int)
 """Integer microseconds: an instant of the injected clock, or a span."""
 
 SECOND_US: Final = 1_000_000
+EPOCH_WEEKDAY: Final = 3
+"""1 January 1970 was a Thursday; Monday is 0."""
 
 
 class Variant(Enum):

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gateway.core.model import SECOND_US
+from gateway.core.model import EPOCH_WEEKDAY, SECOND_US
 
 DAY_H: Final = 24
 WEEK_H: Final = 7 * DAY_H
 _MINUTE_US: Final = 60 * SECOND_US
 _DAY_MIN: Final = 24 * 60
-_EPOCH_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday; Monday is 0
 _LOOKED_BACK: Final = {"daily": 7, "weekly": 2}
 
 
@@ -67,7 +66,7 @@ def latest(kind: Kind, now_us: int) -> Period:
 def calendar(kind: Kind, day: int, offset_min: int) -> Period:
     """Give the local day (counted since 1970-01-01), or the week from Monday that holds it."""
     if kind is Kind.WEEKLY:
-        day -= (day + _EPOCH_WEEKDAY) % 7
+        day -= (day + EPOCH_WEEKDAY) % 7
     begin = _midnight(day, offset_min)
     return Period(kind, begin, begin + kind.hours)
 
@@ -85,7 +84,7 @@ def due(kind: Kind, table: Timetable, now_us: int) -> tuple[Period, ...]:
     local_min = now_us // _MINUTE_US + table.offset_min
     day = (local_min - at_min) // _DAY_MIN  # the newest day on which that time has come
     if kind is Kind.WEEKLY:
-        day -= (day + _EPOCH_WEEKDAY - table.weekly_day) % 7
+        day -= (day + EPOCH_WEEKDAY - table.weekly_day) % 7
     step = kind.hours // DAY_H
     ends = (_midnight(day - back * step, table.offset_min) for back in range(_LOOKED_BACK[kind]))
     return tuple(Period(kind, end - kind.hours, end) for end in ends)

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import evidence
-from gateway.core.model import SECOND_US, Weight
+from gateway.core.model import EPOCH_WEEKDAY, SECOND_US, Weight
 
 if TYPE_CHECKING:
     from gateway.core.analysis import Gate, Limit, Trigger
 
 DAY_S: Final = 86_400
 WEEK_S: Final = 7 * DAY_S
-_EPOCH_WEEKDAY: Final = 3
-"""1 January 1970 was a Thursday."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Freeze:
         now_s = now_us // SECOND_US
         if not self.weekly:
             return self.start_s <= now_s < self.end_s
-        of_week_s = (now_s + self.offset_s + _EPOCH_WEEKDAY * DAY_S) % WEEK_S
+        of_week_s = (now_s + self.offset_s + EPOCH_WEEKDAY * DAY_S) % WEEK_S
         if self.start_s <= self.end_s:
             return self.start_s <= of_week_s < self.end_s
         return of_week_s >= self.start_s or of_week_s < self.end_s
