@@ -28,7 +28,7 @@ from gateway.ports.compared import Coverage, DifferenceCount, Pace, Score, Tally
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gateway.core.comparison import Finding, Rules, Signature
+    from gateway.core.comparison import Rules, Signature, Weighed
     from gateway.ports.compared import Example, Fix, History, Kept, KeptListing
 
 _EXAMPLES_SHOWN: Final = 3
@@ -120,15 +120,15 @@ class Scorer:
         shadows = self._read("shadows", history.shadows, rules)
         controls = self._read("controls", history.controls, rules)
         since = _Since(history.fixes, tuple(self._numbers))
-        findings = _findings(shadows, controls, since, self._how)
-        rate = judged = _rate(shadows.since(), findings, since)
+        weighed = _weighed(shadows, controls, since, self._how)
+        rate = judged = _rate(shadows.since(), weighed, since)
         if history.fixes:
-            fresh = _rate(shadows.since(history.fixes[-1].at_us), findings, since)
+            fresh = _rate(shadows.since(history.fixes[-1].at_us), weighed, since)
             judged = min(rate, fresh, key=lambda each: each.lower_bound(self._how.confidence))
         return Score(
             rate=rate,
             judged=judged,
-            differences=_counted(shadows.since(), controls.since(), findings, since, history),
+            differences=_counted(shadows.since(), controls.since(), weighed, since, history),
             controlled=controls.since().size,
             coverage=_coverage(history.shadows),
             control_coverage=_coverage(history.controls),
@@ -201,7 +201,7 @@ def _pace(kept: Kept) -> Pace:
     return Pace(total.timed, total.timed_listings, total.old_s, total.new_s)
 
 
-def _rate(sample: _Sample, findings: Mapping[int, Finding], since: _Since) -> MatchRate:
+def _rate(sample: _Sample, weighed: Mapping[int, Weighed], since: _Since) -> MatchRate:
     differing = cautious = 0.0
     left_out = 0
     weights: dict[frozenset[int], tuple[float, float]] = {}
@@ -214,7 +214,7 @@ def _rate(sample: _Sample, findings: Mapping[int, Finding], since: _Since) -> Ma
         else:
             weight = weights.get(counting)
             if weight is None:
-                found = [findings[each] for each in counting]
+                found = [weighed[each] for each in counting]
                 weight = disagreement(found), disagreement(found, cautious=True)
                 weights[counting] = weight
             differing, cautious = differing + weight[0], cautious + weight[1]
@@ -230,9 +230,9 @@ def covers(fix: Fix, field: str) -> bool:
     return fix.path is None or matches(parsed(fix.path), parsed(field), below=True)
 
 
-def _findings(shadows: _Read, controls: _Read, since: _Since, how: Scoring) -> dict[int, Finding]:
+def _weighed(shadows: _Read, controls: _Read, since: _Since, how: Scoring) -> dict[int, Weighed]:
     """Weigh each signature against the control, both since it was put right last."""
-    found: dict[int, Finding] = {}
+    found: dict[int, Weighed] = {}
     for since_us in set(since.of):
         theirs, control = shadows.since(since_us), controls.since(since_us)
         counts = {
@@ -240,7 +240,7 @@ def _findings(shadows: _Read, controls: _Read, since: _Since, how: Scoring) -> d
             for each, count in theirs.counts().items()
             if since.of[each] == since_us
         }
-        weighed = separate(
+        told_apart = separate(
             {signature: count for signature, (_, count) in counts.items()},
             theirs.size,
             {since.signatures[each]: count for each, count in control.counts().items()},
@@ -248,14 +248,14 @@ def _findings(shadows: _Read, controls: _Read, since: _Since, how: Scoring) -> d
             alpha=how.alpha,
             confidence=how.confidence,
         )
-        found |= {counts[each.signature][0]: each for each in weighed}
+        found |= {counts[each.signature][0]: each for each in told_apart}
     return found
 
 
 def _counted(
     whole: _Sample,
     control: _Sample,
-    findings: Mapping[int, Finding],
+    weighed: Mapping[int, Weighed],
     since: _Since,
     history: History,
 ) -> tuple[DifferenceCount, ...]:
@@ -271,27 +271,27 @@ def _counted(
     in_control, scale = control.counts(), max(1.0, whole.scale)
     found = []
     for number, count in seen.items():
-        signature, finding = since.signatures[number], findings.get(number)
+        signature, one = since.signatures[number], weighed.get(number)
         found.append(
             DifferenceCount(
                 field=signature.field,
                 kind=signature.kind,
                 cause=signature.cause,
-                count=max(1, round((finding.count if finding else count) * whole.scale)),
-                verdict=_verdict(finding),
+                count=max(1, round((one.count if one else count) * whole.scale)),
+                verdict=_verdict(one),
                 control_count=in_control[number],
-                expected=finding.expected * scale if finding else 0.0,
-                significance=finding.significance if finding and in_control[number] else None,
+                expected=one.expected * scale if one else 0.0,
+                significance=one.significance if one and in_control[number] else None,
                 examples=tuple(shown.get(signature, ())[:_EXAMPLES_SHOWN]),
             )
         )
     return tuple(sorted(found, key=_place))
 
 
-def _verdict(finding: Finding | None) -> Verdict:
-    if finding is None:
+def _verdict(weighed: Weighed | None) -> Verdict:
+    if weighed is None:
         return Verdict.HARMLESS
-    return Verdict.NOISE if finding.noise else Verdict.REAL
+    return Verdict.NOISE if weighed.noise else Verdict.REAL
 
 
 def _place(each: DifferenceCount) -> tuple[int, int, str]:

@@ -15,7 +15,7 @@ from gateway.core.comparison.differences import (
     same,
 )
 from gateway.core.comparison.paths import matches, parsed, spelled
-from gateway.core.comparison.rate import Finding, MatchRate, disagreement, percent, separate
+from gateway.core.comparison.rate import MatchRate, Weighed, disagreement, percent, separate
 from gateway.core.comparison.records import RecordsMatch, match_records
 from gateway.core.comparison.reservoir import place_in_sample
 from gateway.core.comparison.rules import Effect, Rule, Rules
@@ -29,7 +29,6 @@ __all__ = [
     "Difference",
     "Differing",
     "Effect",
-    "Finding",
     "Kind",
     "MatchRate",
     "Opened",
@@ -39,6 +38,7 @@ __all__ = [
     "Rules",
     "Scalar",
     "Signature",
+    "Weighed",
     "compare",
     "disagreement",
     "match_records",

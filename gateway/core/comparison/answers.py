@@ -19,6 +19,7 @@ from gateway.core.comparison.records import match_records
 from gateway.core.comparison.words import Cause, Comparison, Difference, Kind, Scalar
 
 if TYPE_CHECKING:
+    from gateway.core.comparison.causes import KindAndCause
     from gateway.core.comparison.rules import Rules
 
 MOST_LISTINGS: Final = 500
@@ -73,9 +74,9 @@ def open_answers(pair: AnswerPair, rules: Rules, *, most: int) -> Opened:
         return _whole(listings, ANSWER, UNREADABLE, None, type(error).__name__)
 
 
-def _whole(listings: int, place: str, finding: tuple[Kind, Cause], *sides: Scalar) -> Opened:
+def _whole(listings: int, place: str, why: KindAndCause, *sides: Scalar) -> Opened:
     """All listings of an answer disagree, for one reason."""
-    comparison = Comparison((Difference(place, place, *finding, *sides),))
+    comparison = Comparison((Difference(place, place, *why, *sides),))
     return Opened(0, listings, (Differing(None, comparison),) * min(listings, MOST_LISTINGS))
 
 

@@ -19,7 +19,7 @@ from unicodedata import normalize
 
 from gateway.core.comparison.words import Cause, Kind
 
-Finding = tuple[Kind, Cause]
+KindAndCause = tuple[Kind, Cause]
 
 _SAME_INSTANT: Final = (Kind.FORMAT, Cause.TIME_ZONE)
 _SAME: Final = (Kind.FORMAT, Cause.FORMAT_ONLY)
@@ -58,7 +58,7 @@ _MADE_UP: Final = re.compile(
 """UUIDs and ULIDs. Bare hexadecimal may be a digest, and digests that differ are real."""
 
 
-def classify(left: object, right: object) -> Finding:
+def classify(left: object, right: object) -> KindAndCause:
     """Give kind and cause of two unequal values, not both objects or both lists."""
     if isinstance(left, str) and isinstance(right, str):
         return _texts(left, right)
@@ -73,7 +73,7 @@ def _is_number(value: object) -> bool:
     return type(value) is int or type(value) is float
 
 
-def _numbers(left: float, right: float) -> Finding:
+def _numbers(left: float, right: float) -> KindAndCause:
     if left == right:
         return _SAME
     both_exact = isinstance(left, int) and isinstance(right, int)
@@ -113,7 +113,7 @@ def _decimals(number: str) -> int:
     return len(number.partition(".")[2].rstrip("0"))
 
 
-def _texts(left: str, right: str) -> Finding:
+def _texts(left: str, right: str) -> KindAndCause:
     if len(left) > TEXT_LOOKED_AT or len(right) > TEXT_LOOKED_AT:
         return _REAL
     left, right = _plain(left), _plain(right)
@@ -123,9 +123,9 @@ def _texts(left: str, right: str) -> Finding:
         return _SAME
     if left[:1] in _BEGINNINGS and right[:1] in _BEGINNINGS:
         for read in (_as_truths, _as_instants, _as_days, _as_numbers, _as_made_up):
-            finding = read(left, right)
-            if finding is not None:
-                return finding
+            why = read(left, right)
+            if why is not None:
+                return why
     return _REAL
 
 
@@ -142,12 +142,12 @@ def _one_dash(text: str) -> str:
     return text.translate(_UNIFIED)
 
 
-def _as_truths(left: str, right: str) -> Finding | None:
+def _as_truths(left: str, right: str) -> KindAndCause | None:
     words = left.lower(), right.lower()
     return _SAME if words[0] == words[1] and words[0] in _TRUTHS else None
 
 
-def _as_days(left: str, right: str) -> Finding | None:
+def _as_days(left: str, right: str) -> KindAndCause | None:
     """Compare dates, midnights included; there is nothing to say when they differ."""
     day = _day(left)
     return _SAME if day is not None and day == _day(right) else None
@@ -161,14 +161,14 @@ def _day(text: str) -> tuple[int, ...] | None:
     return tuple(map(int, date.groups())) if date else None
 
 
-def _as_numbers(left: str, right: str) -> Finding | None:
+def _as_numbers(left: str, right: str) -> KindAndCause | None:
     one, other = _decimal(left), _decimal(right)
     if one is None or other is None:
         return None
     if one == other:
         return _SAME
-    finding = _numbers(_number(one), _number(other))
-    return (Kind.VALUE, Cause.PRECISION) if finding == _SAME else finding
+    why = _numbers(_number(one), _number(other))
+    return (Kind.VALUE, Cause.PRECISION) if why == _SAME else why
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -182,13 +182,13 @@ def _number(value: Decimal) -> float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _as_made_up(left: str, right: str) -> Finding | None:
+def _as_made_up(left: str, right: str) -> KindAndCause | None:
     if not (_MADE_UP.fullmatch(left) and _MADE_UP.fullmatch(right)):
         return None
     return _SAME if left.lower() == right.lower() else (Kind.VALUE, Cause.GENERATED)
 
 
-def _as_instants(left: str, right: str) -> Finding | None:
+def _as_instants(left: str, right: str) -> KindAndCause | None:
     one, other = _INSTANT.fullmatch(left), _INSTANT.fullmatch(right)
     here, there = _instant(one), _instant(other)
     if one is None or other is None or here is None or there is None:

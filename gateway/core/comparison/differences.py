@@ -27,6 +27,7 @@ from gateway.core.comparison.words import Cause, Comparison, Difference, Kind, S
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gateway.core.comparison.causes import KindAndCause
     from gateway.core.comparison.rules import Effect, Rules
 
 MAX_DEPTH: Final = 64
@@ -172,8 +173,8 @@ class _Walk:
         for key in sorted(_repeated(left) ^ _repeated(right)):
             effect = self.rules.at((*field, key))
             if not effect.ignore:
-                finding = (Kind.FORMAT, Cause.FORMAT_ONLY)
-                self._add(effect, (*path, key), finding, left.get(key), right.get(key))
+                why = (Kind.FORMAT, Cause.FORMAT_ONLY)
+                self._add(effect, (*path, key), why, left.get(key), right.get(key))
 
     def _lists(
         self, effect: Effect, left: list[Any], right: list[Any], path: Path, field: Field
@@ -237,15 +238,13 @@ class _Walk:
         sides = (value, None) if kind is Kind.MISSING else (None, value)
         self._add(effect, path, (kind, cause), *sides)
 
-    def _add(
-        self, effect: Effect, path: Path, finding: tuple[Kind, Cause], left: Any, right: Any
-    ) -> None:
+    def _add(self, effect: Effect, path: Path, why: KindAndCause, left: Any, right: Any) -> None:
         if len(self.found) >= self.most:
             self.full = True
             return
         if effect.mask:
             left, right = (None if side is None else MASKED for side in (left, right))
-        kind, cause = finding
+        kind, cause = why
         where = spelled(path) if effect.indexed else effect.field
         self.found.append(Difference(where, effect.field, kind, cause, _kept(left), _kept(right)))
 

@@ -79,7 +79,7 @@ def percent(share: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Weighed:
     """One signature's count, against what the control lets expect."""
 
     signature: Signature
@@ -116,20 +116,20 @@ def separate(
     *,
     alpha: float = NOISE_SIGNIFICANCE,
     confidence: float = CONFIDENCE,
-) -> tuple[Finding, ...]:
+) -> tuple[Weighed, ...]:
     """
     Tell noise from change; the largest excess comes first.
 
     `counts` (none of them zero) and `control` say in how many of `compared` listings, and of
     `controlled` repetitions against the baseline itself, each signature was found.
     """
-    findings = []
+    weighed = []
     for signature, count in counts.items():
         seen = control.get(signature, 0)
         significance = proportion.worse(count, compared, seen, controlled) if controlled else 0.0
         proven = _proven(seen, controlled, confidence)
-        findings.append(
-            Finding(
+        weighed.append(
+            Weighed(
                 signature=signature,
                 count=count,
                 expected=compared * seen / controlled if controlled else 0.0,
@@ -139,7 +139,7 @@ def separate(
             )
         )
     return tuple(
-        sorted(findings, key=lambda found: (-found.excess, -found.count, found.signature[0]))
+        sorted(weighed, key=lambda found: (-found.excess, -found.count, found.signature[0]))
     )
 
 
@@ -149,8 +149,8 @@ def _proven(seen: int, controlled: int, confidence: float) -> float:
     return proportion.lower_bound(seen, controlled, confidence=confidence) if seen else 0.0
 
 
-def disagreement(found: Iterable[Finding], *, cautious: bool = False) -> float:
-    """Say how probably a listing with these findings really differs; they count as independent."""
+def disagreement(found: Iterable[Weighed], *, cautious: bool = False) -> float:
+    """Say how probably a listing that has these really differs; they count as independent."""
     agreeing = 1.0
     for each in found:
         agreeing *= 1.0 - (each.cautious_weight if cautious else each.weight)
