@@ -24,7 +24,7 @@ from gateway.core.alerts import (
     Silent,
     Step,
 )
-from gateway.core.analysis import Comparison, Metric, Sentence, Severity
+from gateway.core.analysis import Metric, Relation, Sentence, Severity
 from gateway.core.model import Variant
 from gateway.core.period import Timetable
 from gateway.policy.alert_checks import alert_faults
@@ -76,7 +76,7 @@ class RuleTable(Table):
     title: Title
     title_ja: Title
     metric: Annotated[Metric, Field(strict=False)]
-    comparison: Annotated[Comparison, Field(strict=False)]
+    comparison: Annotated[Relation, Field(strict=False)]
     """The bad direction."""
     of: Annotated[Of, Field(strict=False)] = Of.VALUE
     """value: the figure; change: its distance from the one before, as a share of that."""

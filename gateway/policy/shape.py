@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from gateway.core.analysis import Basis, Comparison, Metric, Severity
+from gateway.core.analysis import Basis, Metric, Relation, Severity
 
 YEAR_S = 366 * 86_400
 
@@ -42,7 +42,7 @@ class Asked(Table):
     name: Name
     """Unique in the file; shown everywhere the verdict is."""
     metric: Annotated[Metric, Field(strict=False)]
-    comparison: Annotated[Comparison, Field(strict=False)]
+    comparison: Annotated[Relation, Field(strict=False)]
     threshold: Threshold
     """In the metric's unit: ratios are 0 to 1, 5 % is 0.05."""
     basis: Annotated[Basis, Field(strict=False)] = Basis.VALUE
@@ -107,7 +107,7 @@ class LimitTable(Table):
     """Target, warning and critical level of one metric."""
 
     metric: Annotated[Metric, Field(strict=False)]
-    worse: Annotated[Comparison, Field(strict=False)]
+    worse: Annotated[Relation, Field(strict=False)]
     """The bad direction: `>` or `>=` where more is worse, `<` or `<=` where less is."""
     target: Threshold | None = None
     warning: Threshold | None = None

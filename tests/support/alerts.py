@@ -22,12 +22,12 @@ from gateway.core.alerts import (
     advance,
 )
 from gateway.core.analysis import (
-    Comparison,
     Inputs,
     Measurement,
     Metric,
     Probe,
     Reading,
+    Relation,
     Sentence,
     Severity,
     UserReport,
@@ -59,7 +59,7 @@ def rule(name: str = "errors", **more: object) -> Rule:
     """Errors of new above 5 % (critical) or 1 % (high), over when below 4 % and 0.8 %."""
     plain: dict[str, object] = {
         "name": name, "title": sentence(name), "metric": Metric.ERROR_RATIO,
-        "comparison": Comparison.ABOVE, "systems": (NEW,), "window_s": 300, "min_sample": 10,
+        "comparison": Relation.ABOVE, "systems": (NEW,), "window_s": 300, "min_sample": 10,
         "steps": (Step(Severity.CRITICAL, 0.05, 0.04), Step(Severity.HIGH, 0.01, 0.008)),
         "clear_after_s": 60,
     }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.core.analysis import Comparison, Gate, Metric, Severity, Trigger
+from gateway.core.analysis import Gate, Metric, Relation, Severity, Trigger
 from gateway.core.model import Weight
 from gateway.core.rollout import Deadlines, Mirror, Phase, Plan
 from gateway.core.rollout.plan import Fairness
@@ -35,15 +35,15 @@ def quick_plan(*, bake_s: int = 1, gates: tuple[Gate, ...] = (), **fairness: flo
         ),
         triggers=(
             Trigger(
-                "error-critical", Severity.CRITICAL, Metric.ERROR_RATIO, Comparison.ABOVE, 0.10,
+                "error-critical", Severity.CRITICAL, Metric.ERROR_RATIO, Relation.ABOVE, 0.10,
                 healthy_ratio=0.01,
             ),
             Trigger(
-                "error-high", Severity.HIGH, Metric.ERROR_RATIO, Comparison.ABOVE, 0.05,
+                "error-high", Severity.HIGH, Metric.ERROR_RATIO, Relation.ABOVE, 0.05,
                 healthy_ratio=0.01,
             ),
-            Trigger("system-down", Severity.CRITICAL, Metric.SYSTEM_DOWN, Comparison.AT_LEAST, 1),
-            Trigger("data-loss", Severity.CRITICAL, Metric.DATA_LOSS, Comparison.AT_LEAST, 1),
+            Trigger("system-down", Severity.CRITICAL, Metric.SYSTEM_DOWN, Relation.AT_LEAST, 1),
+            Trigger("data-loss", Severity.CRITICAL, Metric.DATA_LOSS, Relation.AT_LEAST, 1),
         ),
         limits=(),
         goals=(),
@@ -59,7 +59,7 @@ def quick_plan(*, bake_s: int = 1, gates: tuple[Gate, ...] = (), **fairness: flo
 def eager_plan() -> Plan:
     """One phase of 50 %, promoted by itself as soon as the database is said to have little load."""
     plan = quick_plan()
-    idle = Gate("idle", Metric.DATABASE_LOAD_RATIO, Comparison.BELOW, 0.5, max_age_s=3600)
+    idle = Gate("idle", Metric.DATABASE_LOAD_RATIO, Relation.BELOW, 0.5, max_age_s=3600)
     half = Weight(5_000)
     eager = Phase("half", "half", "half", half, half, bake_s=0, auto_promote=True, gates=(idle,))
     return replace(plan, name="eager", phases=(eager, plan.phases[-1]))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.alerts import Of
-from gateway.core.analysis import Comparison, Metric, Severity
+from gateway.core.analysis import Metric, Relation, Severity
 from gateway.core.model import Variant
 from gateway.policy import PolicyError, load_alerts, parse_alerts
 
@@ -48,7 +48,7 @@ def test_what_ships_is_what_was_asked_for() -> None:
     }  # fmt: skip
     assert [rung.within_s for rung in plan.ladder] == [900, 3_600, 14_400, 0]
     cpu = next(rule for rule in plan.rules if rule.name == "cpu")
-    assert (cpu.metric, cpu.comparison) == (Metric.CPU_RATIO, Comparison.ABOVE)
+    assert (cpu.metric, cpu.comparison) == (Metric.CPU_RATIO, Relation.ABOVE)
     assert [(step.level, step.threshold) for step in cpu.steps] == [
         (Severity.HIGH, 0.9), (Severity.MEDIUM, 0.8), (Severity.LOW, 0.7),
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.analysis import Comparison, Metric, Severity
+from gateway.core.analysis import Metric, Relation, Severity
 from gateway.policy import (
     MAX_POLICY_BYTES,
     PolicyError,
@@ -81,7 +81,7 @@ def test_the_limits_that_ship():
     limits = {limit.metric: limit for limit in plan.limits}
     success = limits[Metric.SUCCESS_RATIO]
     assert (success.comparison, success.target, success.warning, success.critical) == (
-        Comparison.BELOW, 0.99, 0.98, 0.95,
+        Relation.BELOW, 0.99, 0.98, 0.95,
     )  # fmt: skip
     pace = limits[Metric.SYNC_SECONDS_PER_1000]
     assert (pace.target, pace.warning, pace.critical) == (300, 420, 600)

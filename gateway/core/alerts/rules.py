@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.core.analysis import Comparison, Metric, Sentence, Severity
+    from gateway.core.analysis import Metric, Relation, Sentence, Severity
     from gateway.core.model import Variant
 
 
@@ -42,7 +42,7 @@ class Rule:
     name: str
     title: Sentence
     metric: Metric
-    comparison: Comparison
+    comparison: Relation
     steps: tuple[Step, ...]
     """Worst first."""
     systems: tuple[Variant | None, ...]

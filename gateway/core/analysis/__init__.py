@@ -18,11 +18,11 @@ from gateway.core.analysis.answers import (
 )
 from gateway.core.analysis.asked import (
     Basis,
-    Comparison,
     Gate,
     Limit,
     Metric,
     Questions,
+    Relation,
     Severity,
     Trigger,
 )
@@ -45,7 +45,6 @@ __all__ = [
     "Basis",
     "Blame",
     "BreakerReading",
-    "Comparison",
     "Counts",
     "Finding",
     "Gate",
@@ -62,6 +61,7 @@ __all__ = [
     "Questions",
     "Reaction",
     "Reading",
+    "Relation",
     "Sentence",
     "Severity",
     "Track",

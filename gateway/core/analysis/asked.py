@@ -76,7 +76,7 @@ _EVENTS: Final = frozenset(
 )
 
 
-class Comparison(StrEnum):
+class Relation(StrEnum):
     """How a value stands to its threshold."""
 
     BELOW = "<"
@@ -86,11 +86,11 @@ class Comparison(StrEnum):
 
     def holds(self, value: float, threshold: float) -> bool:
         """Whether `value` stands so to `threshold`; NaN never does."""
-        if self is Comparison.BELOW:
+        if self is Relation.BELOW:
             return value < threshold
-        if self is Comparison.AT_MOST:
+        if self is Relation.AT_MOST:
             return value <= threshold
-        if self is Comparison.ABOVE:
+        if self is Relation.ABOVE:
             return value > threshold
         return value >= threshold
 
@@ -126,7 +126,7 @@ class Gate:
 
     name: str
     metric: Metric
-    comparison: Comparison
+    comparison: Relation
     threshold: float
     basis: Basis = Basis.VALUE
     window_s: int = 3600
@@ -143,7 +143,7 @@ class Trigger:
     name: str
     severity: Severity
     metric: Metric
-    comparison: Comparison
+    comparison: Relation
     threshold: float
     basis: Basis = Basis.VALUE
     healthy_ratio: float | None = None
@@ -167,7 +167,7 @@ class Limit:
     """
 
     metric: Metric
-    comparison: Comparison
+    comparison: Relation
     """The bad direction: `>` or `>=` where more is worse, `<` or `<=` where less is."""
     target: float | None
     warning: float | None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core import proportion
 from gateway.core.analysis.answers import Verdict
-from gateway.core.analysis.asked import Basis, Comparison, Metric, Trigger
+from gateway.core.analysis.asked import Basis, Metric, Relation, Trigger
 from gateway.core.analysis.sentences import Note, note
 from gateway.core.model import SECOND_US, Variant
 
@@ -182,7 +182,7 @@ def _cautious(asked: Gate | Trigger, found: Figure) -> Figure:
         return found
     assert found.value is not None
     hits = min(found.sample, max(0, round(found.value * found.sample)))
-    lower = asked.comparison in {Comparison.ABOVE, Comparison.AT_LEAST}
+    lower = asked.comparison in {Relation.ABOVE, Relation.AT_LEAST}
     return Figure(_bound(hits, found.sample, confidence, lower=lower), found.sample)
 
 

@@ -291,11 +291,11 @@ async def test_a_flood_of_notices_is_bounded(room: Room) -> None:
 
 async def test_ten_thousand_user_reports_are_one_incident(room: Room) -> None:
     """And the store holds one, whatever their number."""
-    from gateway.core.analysis import Comparison, Metric
+    from gateway.core.analysis import Metric, Relation
     from tests.support.alerts import rule
 
     of_users = rule(
-        "users", metric=Metric.USER_REPORTS, comparison=Comparison.AT_LEAST, systems=(None,),
+        "users", metric=Metric.USER_REPORTS, comparison=Relation.AT_LEAST, systems=(None,),
         steps=(alerts.Step(Severity.MEDIUM, 3, 3),), window_s=86_400,
     )  # fmt: skip
     await room.alerting.use(replace(room.settings, plan=plan(of_users)))

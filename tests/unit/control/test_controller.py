@@ -21,7 +21,7 @@ from gateway.control.measurements import Measurements
 from gateway.control.proving import Proving
 from gateway.control.snapshots import Snapshots
 from gateway.core import rollout
-from gateway.core.analysis import Comparison, Gate, Metric, Verdict
+from gateway.core.analysis import Gate, Metric, Relation, Verdict
 from gateway.core.comparison import Rules
 from gateway.core.histogram import bucket_of
 from gateway.core.model import Outcome, Variant
@@ -458,7 +458,7 @@ async def test_differences_that_nobody_could_open_are_counted(room: Room) -> Non
 
 async def test_a_stale_source_is_an_error_not_a_zero(tmp_path: Path) -> None:
     """A gate on a figure that grew old says `error`, and promotion is refused for it."""
-    gate = Gate("api-usage", Metric.API_USAGE_RATIO, Comparison.BELOW, 0.8, max_age_s=120)
+    gate = Gate("api-usage", Metric.API_USAGE_RATIO, Relation.BELOW, 0.8, max_age_s=120)
     store = MoodyStore(tmp_path)
     room = Room(store, quick_plan(bake_s=0, gates=(gate,)))
     await room.controller.restore()

@@ -12,7 +12,6 @@ from gateway.core.analysis import (
     Basis,
     Blame,
     BreakerReading,
-    Comparison,
     Gate,
     Inputs,
     Level,
@@ -22,6 +21,7 @@ from gateway.core.analysis import (
     Note,
     Probe,
     Reaction,
+    Relation,
     Severity,
     Trigger,
     UserReport,
@@ -69,7 +69,7 @@ def asked(phase: int | None = 1):
 def gate(**more) -> Gate:
     """An error-rate gate, with what differs."""
     plain = {
-        "name": "g", "metric": Metric.ERROR_RATIO, "comparison": Comparison.BELOW,
+        "name": "g", "metric": Metric.ERROR_RATIO, "comparison": Relation.BELOW,
         "threshold": 0.01, "window_s": 3600, "min_sample": 100,
     }  # fmt: skip
     return Gate(**plain | more)
@@ -79,7 +79,7 @@ def trigger(**more) -> Trigger:
     """A CPU trigger, with what differs."""
     plain = {
         "name": "t", "severity": Severity.HIGH, "metric": Metric.CPU_RATIO,
-        "comparison": Comparison.ABOVE, "threshold": 0.95,
+        "comparison": Relation.ABOVE, "threshold": 0.95,
     }  # fmt: skip
     return Trigger(**plain | more)
 
@@ -130,12 +130,12 @@ def test_an_error_rate_needs_its_sample(errors, ok, verdict):
 @pytest.mark.parametrize(
     ("comparison", "value", "holds"),
     [
-        (Comparison.BELOW, 1.0, False),
-        (Comparison.AT_MOST, 1.0, True),
-        (Comparison.ABOVE, 1.0, False),
-        (Comparison.AT_LEAST, 1.0, True),
-        (Comparison.ABOVE, 1.1, True),
-        (Comparison.BELOW, 0.9, True),
+        (Relation.BELOW, 1.0, False),
+        (Relation.AT_MOST, 1.0, True),
+        (Relation.ABOVE, 1.0, False),
+        (Relation.AT_LEAST, 1.0, True),
+        (Relation.ABOVE, 1.1, True),
+        (Relation.BELOW, 0.9, True),
     ],
 )
 def test_comparisons_at_their_edge(comparison, value, holds):
@@ -183,7 +183,7 @@ def test_a_ratio_to_old_needs_both_sides():
     """Old without a sample, with nothing but zero, or unreadable: no comparison, no pass."""
     compared = gate(
         metric=Metric.SYNC_SECONDS_PER_1000, basis=Basis.RATIO_TO_OLD, threshold=1.05,
-        comparison=Comparison.AT_MOST, min_sample=10,
+        comparison=Relation.AT_MOST, min_sample=10,
     )  # fmt: skip
     twice = with_readings(all_well(), NEW, sync_s_per_1000=200.0)
     assert judge_gate(compared, twice, asked()).value == 2.0
@@ -230,7 +230,7 @@ def test_a_measurement_of_both_sides_can_be_compared():
 def test_the_match_rate_is_judged_by_its_lower_bound():
     """99.2 % of 1,000 is not 'at least 99 %' with 99 % confidence; of 100,000 it is."""
     match = gate(
-        metric=Metric.MATCH_RATIO, comparison=Comparison.AT_LEAST, threshold=0.99,
+        metric=Metric.MATCH_RATIO, comparison=Relation.AT_LEAST, threshold=0.99,
         confidence=0.99, max_age_s=3600,
     )  # fmt: skip
     few = with_measurement(all_well(), measured(Metric.MATCH_RATIO, 0.992, sample=1_000))
@@ -244,7 +244,7 @@ def test_the_match_rate_is_judged_by_its_lower_bound():
 
 def test_a_match_rate_without_a_mirror_is_an_error():
     """Writes are not mirrored: the old figure proves nothing any more, and the gate says why."""
-    match = gate(metric=Metric.MATCH_RATIO, comparison=Comparison.AT_LEAST, threshold=0.99)
+    match = gate(metric=Metric.MATCH_RATIO, comparison=Relation.AT_LEAST, threshold=0.99)
     off = replace(all_well(), mirror_off="new could not prove its dry run")
     result = judge_gate(match, off, asked())
     assert result.verdict is Verdict.ERROR
@@ -254,7 +254,7 @@ def test_a_match_rate_without_a_mirror_is_an_error():
 def test_a_gate_on_events_does_not_take_silence_for_zero():
     """That nobody measured the integrity is no proof of it; a trigger on it stays quiet."""
     integrity = gate(
-        metric=Metric.INTEGRITY_MISMATCHES, comparison=Comparison.AT_MOST, threshold=0, min_sample=1
+        metric=Metric.INTEGRITY_MISMATCHES, comparison=Relation.AT_MOST, threshold=0, min_sample=1
     )
     assert judge_gate(integrity, all_well(), asked()).verdict is Verdict.ERROR
     known = with_measurement(all_well(), measured(Metric.INTEGRITY_MISMATCHES, 0))
@@ -264,7 +264,7 @@ def test_a_gate_on_events_does_not_take_silence_for_zero():
 def test_user_reports_count_within_their_window_and_since_the_guard_began():
     """Settled reports and old ones trip nothing; serious ones count twice: as both kinds."""
     reports = gate(
-        metric=Metric.USER_REPORTS, comparison=Comparison.AT_MOST, threshold=0, window_s=86_400
+        metric=Metric.USER_REPORTS, comparison=Relation.AT_MOST, threshold=0, window_s=86_400
     )
     known = replace(
         all_well(),
@@ -777,7 +777,7 @@ def test_levels_know_what_they_do_not_know():
     same = replace(fewer, value=100)
     results = {r.metric: r for r in levels(PLAN.limits, Inputs(T0, (), (same,)), asked())}
     assert results[Metric.LISTINGS_SYNCED].level is Level.OK
-    bare = Limit(Metric.CPU_RATIO, Comparison.ABOVE, None, 0.9, None, every_s=60)
+    bare = Limit(Metric.CPU_RATIO, Relation.ABOVE, None, 0.9, None, every_s=60)
     assert levels((bare,), all_well(), asked())[0].level is Level.OK
 
 

@@ -9,14 +9,14 @@ import pytest
 
 from gateway.core.alerts import Of, Step
 from gateway.core.alerts.sentences import shown
-from gateway.core.analysis import Comparison, Metric, Severity, UserReport, note
+from gateway.core.analysis import Metric, Relation, Severity, UserReport, note
 from gateway.core.model import SECOND_US
 from gateway.core.rollout import Decision, Incident, Status
 from tests.support.alerts import BEGAN_US, NEW, OLD, World, plan, rule
 
 HIGH = (Step(Severity.HIGH, 0.9, 0.85),)
 COUNT = (Step(Severity.MEDIUM, 1, 1),)
-AT_LEAST = Comparison.AT_LEAST
+AT_LEAST = Relation.AT_LEAST
 
 
 def measured(metric: Metric, *, steps: tuple[Step, ...] = HIGH, **more: object) -> World:
