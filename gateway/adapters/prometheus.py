@@ -36,7 +36,7 @@ _HELP: Final = {
     "syncgate_state_version": "Version of the rollout's state.",
     "syncgate_rollbacks": "Rollbacks since the rollout began.",
     "syncgate_decisions_open": "Decisions that wait for a person or their deadline.",
-    "syncgate_incidents_open": "Incidents people were told of and that are not over.",
+    "syncgate_incidents_open": "Troubles that were found and are not over.",
     "syncgate_store_writable": "1 while everything that happened is stored.",
     "syncgate_bake_seconds": "Healthy time spent in the phase.",
     "syncgate_workers": "Data-plane processes by state.",

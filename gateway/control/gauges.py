@@ -30,7 +30,7 @@ def gauges(view: ControlView) -> dict[str, float]:
         "syncgate_state_version": state.version,
         "syncgate_rollbacks": state.rollbacks,
         "syncgate_decisions_open": len(state.open_decisions),
-        "syncgate_incidents_open": len(state.incidents),
+        "syncgate_incidents_open": len(state.troubles),
         "syncgate_store_writable": float(view.store_writable),
         "syncgate_bake_seconds": state.bake_us / 1_000_000,
     }

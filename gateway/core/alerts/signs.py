@@ -178,11 +178,11 @@ def _of_rollout(plan: AlertPlan, seen: Seen) -> Iterator[Sign]:
             figures=(("decision", decision.id), ("deadline_us", decision.deadline_us)),
             todo=f"syncgate hold {decision.id} --reason ...",
         )  # fmt: skip
-    for incident in state.incidents:
-        if incident.paged and not _covered(plan, incident.key):
+    for trouble in state.troubles:
+        if trouble.paged and not _covered(plan, trouble.key):
             yield _standing(
-                f"finding:{incident.key}", incident.severity, incident.note.sentence,
-                figures=incident.note.figures,
+                f"finding:{trouble.key}", trouble.severity, trouble.note.sentence,
+                figures=trouble.note.figures,
             )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from gateway.core.model import SECOND_US
 from gateway.core.rollout.events import Notify, Publish, Step
 from gateway.core.rollout.moves import POLICY, changed, go_on, roll_back, step
 from gateway.core.rollout.readiness import at_phase_weight, both, readiness
-from gateway.core.rollout.state import Decision, Incident, Status
+from gateway.core.rollout.state import Decision, Status, Trouble
 
 if TYPE_CHECKING:
     from gateway.core.analysis import Finding, Judgement
@@ -36,7 +36,7 @@ def draw(state: State, judgement: Judgement, plan: Plan, now_us: int) -> Step:
     state, elapsed_us = _on_time(state, plan, now_us)
     findings = tuple(f for f in judgement.findings if state.guarded or f.blame is not Blame.CANARY)
     way_back = not any(finding.key in NO_WAY_BACK for finding in findings)
-    state, told = _incidents(state, findings, plan, now_us, way_back=way_back)
+    state, told = _troubles(state, findings, plan, now_us, way_back=way_back)
     worst = next((f for f in findings if f.reaction is Reaction.ROLL_BACK), None)
     if worst is not None and way_back:
         why = note("rolled_back", **both(worst.note))
@@ -70,12 +70,12 @@ def _on_time(state: State, plan: Plan, now_us: int) -> tuple[State, int]:
             replace(d, opened_at_us=d.opened_at_us - back_us, deadline_us=d.deadline_us - back_us)
             for d in state.decisions
         )
-        incidents = tuple(
-            replace(i, since_us=i.since_us - back_us, last_us=i.last_us - back_us)
-            for i in state.incidents
+        troubles = tuple(
+            replace(t, since_us=t.since_us - back_us, last_us=t.last_us - back_us)
+            for t in state.troubles
         )
         state = replace(
-            state, decisions=decisions, incidents=incidents,
+            state, decisions=decisions, troubles=troubles,
             guard_since_us=max(0, min(state.guard_since_us, now_us)),
         )  # fmt: skip
     elapsed_us = now_us - last_us
@@ -83,13 +83,13 @@ def _on_time(state: State, plan: Plan, now_us: int) -> tuple[State, int]:
     return replace(state, judged_at_us=now_us), elapsed_us if counts else 0
 
 
-def _incidents(
+def _troubles(
     state: State, findings: tuple[Finding, ...], plan: Plan, now_us: int, *, way_back: bool
 ) -> tuple[State, tuple[Action, ...]]:
     """One page when trouble begins or grows worse, one word when it was quiet for long enough."""
-    if not findings and not state.incidents:
+    if not findings and not state.troubles:
         return state, ()
-    known = {incident.key: incident for incident in state.incidents}
+    known = {trouble.key: trouble for trouble in state.troubles}
     shared = SHARED in known or any(finding.blame is Blame.SHARED for finding in findings)
     told: list[Action] = []
     for finding in findings:
@@ -102,7 +102,7 @@ def _incidents(
         worse = before is None or finding.severity.rank > before.severity.rank
         if page and (worse or (before is not None and not before.paged)):
             told.append(Notify(finding.key, finding.severity, finding.note, incident=finding.key))
-        known[finding.key] = Incident(
+        known[finding.key] = Trouble(
             key=finding.key,
             severity=finding.severity if before is None or worse else before.severity,
             since_us=now_us if before is None else before.since_us,
@@ -110,7 +110,7 @@ def _incidents(
             note=finding.note if before is None or worse else before.note,
             paged=page or (before is not None and before.paged),
         )
-    return _quiet(replace(state, incidents=tuple(known.values())), plan, now_us, told)
+    return _quiet(replace(state, troubles=tuple(known.values())), plan, now_us, told)
 
 
 def _pages(state: State, finding: Finding, *, way_back: bool) -> bool:
@@ -126,14 +126,14 @@ def _quiet(
     state: State, plan: Plan, now_us: int, told: list[Action]
 ) -> tuple[State, tuple[Action, ...]]:
     quiet_us = plan.fairness.quiet_s * SECOND_US
-    over = {i.key: i for i in state.incidents if now_us - i.last_us >= quiet_us}
-    for incident in over.values():
-        if incident.paged:
-            why = note("quiet_again", **both(incident.note))
-            told.append(Notify(incident.key, incident.severity, why, incident.key, resolved=True))
+    over = {t.key: t for t in state.troubles if now_us - t.last_us >= quiet_us}
+    for trouble in over.values():
+        if trouble.paged:
+            why = note("quiet_again", **both(trouble.note))
+            told.append(Notify(trouble.key, trouble.severity, why, trouble.key, resolved=True))
     decisions = tuple(d for d in state.decisions if d.open or d.key not in over)
-    left = tuple(incident for incident in state.incidents if incident.key not in over)
-    return replace(state, incidents=left, decisions=decisions), tuple(told)
+    left = tuple(trouble for trouble in state.troubles if trouble.key not in over)
+    return replace(state, troubles=left, decisions=decisions), tuple(told)
 
 
 def _covered(state: State, finding: Finding) -> bool:

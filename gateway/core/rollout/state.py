@@ -20,6 +20,8 @@ from gateway.core.model import WEIGHT_ALL, WEIGHT_NONE, Weight
 
 STATE_FORMAT: Final = 1
 MAX_STATE_BYTES: Final = 256 * 1024
+_TROUBLES: Final = "incidents"
+"""What troubles are called in states that are stored, whatever their name here."""
 
 
 class Status(StrEnum):
@@ -64,8 +66,8 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
-    """Trouble that people were told of once; closed after a quiet time."""
+class Trouble:
+    """What was found and people were told of once; over after a quiet time."""
 
     key: str
     severity: Severity
@@ -101,7 +103,7 @@ class State:
     """All gates passed and baked: waits for a person to promote."""
     decisions: tuple[Decision, ...] = ()
     next_decision: int = 1
-    incidents: tuple[Incident, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
     rollbacks: int = 0
     why: Note = NOTHING_STARTED
     changed_at_us: int | None = None
@@ -161,11 +163,12 @@ def to_json(state: State) -> dict[str, Any]:
     plain["status"] = state.status.value
     plain["why"] = _note_to_json(state.why)
     plain["decisions"] = [_noted_to_json(decision) for decision in state.decisions]
-    plain["incidents"] = [_noted_to_json(incident) for incident in state.incidents]
+    del plain["troubles"]
+    plain[_TROUBLES] = [_noted_to_json(trouble) for trouble in state.troubles]
     return {"format": STATE_FORMAT, **plain}
 
 
-def _noted_to_json(each: Decision | Incident) -> dict[str, Any]:
+def _noted_to_json(each: Decision | Trouble) -> dict[str, Any]:
     return asdict(each) | {"severity": each.severity.value, "note": _note_to_json(each.note)}
 
 
@@ -191,13 +194,13 @@ def from_json(raw: object, *, phases: int) -> State:
 
 
 def _state(plain: dict[str, Any]) -> State:
-    expected = {field.name for field in fields(State)}
+    expected = {field.name for field in fields(State)} - {"troubles"} | {_TROUBLES}
     if plain.keys() != expected:
         raise ValueError(f"keys {sorted(plain.keys() ^ expected)}")
     plain["status"] = Status(plain["status"])
     plain["why"] = _note(plain["why"])
     plain["decisions"] = tuple(Decision(**_noted(each)) for each in plain["decisions"])
-    plain["incidents"] = tuple(Incident(**_noted(each)) for each in plain["incidents"])
+    plain["troubles"] = tuple(Trouble(**_noted(each)) for each in plain.pop(_TROUBLES))
     return State(**plain)
 
 

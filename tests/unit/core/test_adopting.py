@@ -52,7 +52,7 @@ def test_a_store_that_answers_late_holds_the_promotion_until_it_is_in_time() -> 
         turn = engine.look(inputs)
         engine = turn.engine
     assert engine.state.bake_us == 0
-    assert not engine.state.incidents
+    assert not engine.state.troubles
     [held] = [g for g in engine.readiness(turn.judgement, 5_000_000) if g.name == "store_late"]
     assert held.verdict is Verdict.INCONCLUSIVE
     assert "212 ms" in held.reason

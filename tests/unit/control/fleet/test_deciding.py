@@ -199,7 +199,7 @@ async def test_one_open_breaker_pages_and_moves_nothing(room: FleetRoom) -> None
         for replica in room.replicas:
             await replica.second()
     assert {replica.state.status for replica in room.replicas} == {Status.IDLE}
-    assert "one_breaker" in {one.key for one in room.deciding[0].state.incidents}
+    assert "one_breaker" in {one.key for one in room.deciding[0].state.troubles}
 
 
 def _versions(replicas: list[Replica]) -> list[Any]:

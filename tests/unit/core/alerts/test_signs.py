@@ -11,7 +11,7 @@ from gateway.core.alerts import Of, Step
 from gateway.core.alerts.sentences import shown
 from gateway.core.analysis import Metric, Relation, Severity, UserReport, note
 from gateway.core.model import SECOND_US
-from gateway.core.rollout import Decision, Incident, Status
+from gateway.core.rollout import Decision, Status, Trouble
 from tests.support.alerts import BEGAN_US, NEW, OLD, World, plan, rule
 
 HIGH = (Step(Severity.HIGH, 0.9, 0.85),)
@@ -318,9 +318,9 @@ def test_what_the_rollout_found_is_told_unless_a_rule_says_the_same(
     key: str, paged: bool, told: list[str]
 ) -> None:
     """Never two alerts for one trouble."""
-    found = Incident(key, Severity.HIGH, BEGAN_US, BEGAN_US, note("probe_disagrees"), paged)
+    found = Trouble(key, Severity.HIGH, BEGAN_US, BEGAN_US, note("probe_disagrees"), paged)
     world = World(plan(rule(systems=(NEW, OLD))))
-    world.state = replace(world.state, incidents=(found,))
+    world.state = replace(world.state, troubles=(found,))
     world.look(0)
     assert world.told() == told
 
