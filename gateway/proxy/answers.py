@@ -47,6 +47,8 @@ class AnswerHead:
     forward: bytes
     length: int
     keep_alive: bool
+    outcome: Outcome
+    """What it says of the system that gave it."""
     sync_failed: bool = False
     sync_id: bytes = b""
     sync_digest: bytes = b""
@@ -55,11 +57,11 @@ class AnswerHead:
     """It confirms that it was a dry run."""
 
 
-def outcome_of(answer: AnswerHead) -> Outcome:
-    """Say what an answer says of the system that gave it; a sync may fail with any status."""
-    if answer.status >= SERVER_ERROR or answer.sync_failed:
+def _outcome(status: int, *, sync_failed: bool) -> Outcome:
+    """Judge; a sync may fail with any status."""
+    if status >= SERVER_ERROR or sync_failed:
         return Outcome.ERROR
-    return Outcome.REJECTED if answer.status >= CLIENT_ERROR else Outcome.OK
+    return Outcome.REJECTED if status >= CLIENT_ERROR else Outcome.OK
 
 
 def read_answer(  # noqa: C901 - one row per field that means something
@@ -99,12 +101,14 @@ def read_answer(  # noqa: C901 - one row per field that means something
         named.add(b"content-length")
     if named - _ORDINARY:
         kept = without(kept, named)
+    sync_failed = sync.get(b"sync-status") == b"failed"
     return AnswerHead(
         status=status,
         forward=b"".join(kept),
         length=EMPTY if bodiless else CHUNKED if chunked else length,
         keep_alive=keep_alive,
-        sync_failed=sync.get(b"sync-status") == b"failed",
+        outcome=_outcome(status, sync_failed=sync_failed),
+        sync_failed=sync_failed,
         sync_id=sync.get(b"sync-id", b""),
         sync_digest=sync.get(b"sync-digest", b""),
         sync_records=_count(sync.get(b"sync-records", b"")),

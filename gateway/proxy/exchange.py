@@ -38,12 +38,8 @@ if TYPE_CHECKING:
     from gateway.proxy.tracing import Tracing
 
 _SECOND_US: Final = 1_000_000
-_SERVER_ERROR: Final = 500
-_CLIENT_ERROR: Final = 400
 _CLOSED: Final = BreakerState.CLOSED
-_OK: Final = int(Outcome.OK)
 _ERROR: Final = int(Outcome.ERROR)
-_REJECTED: Final = int(Outcome.REJECTED)
 _IGNORED: Final = int(Outcome.IGNORED)
 
 
@@ -216,23 +212,16 @@ class Exchange:
     def answered(self, answer: AnswerHead, body: Body) -> None:
         """Take the upstream's answer: record it, hand it to the client."""
         now_us = monotonic_ns() // 1000
-        side, status, plane, client = self.side, answer.status, self.plane, self.client
-        if client is None:
-            outcome = _IGNORED
-        elif status >= _SERVER_ERROR or answer.sync_failed:
-            outcome = _ERROR
-        elif status >= _CLIENT_ERROR:
-            outcome = _REJECTED
-        else:
-            outcome = _OK
-        side.settle(self.permit, now_us, ok=None if client is None else outcome != _ERROR)
+        side, plane, gone = self.side, self.plane, self.client is None
+        outcome = _IGNORED if gone else answer.outcome
+        side.settle(self.permit, now_us, ok=None if gone else outcome != _ERROR)
         took_us = now_us - self.started_us
         if answer.sync_records:
             plane.record_sync(side, outcome, now_us, took_us, answer.sync_records)
         else:
             plane.record(side, outcome, now_us, took_us)
         if plane.access_log.every:
-            plane.access_log.note(self, status, took_us)
+            plane.access_log.note(self, answer.status, took_us)
         if self.scope is None or plane.keyed is None:
             self._tell(answer, body)
         else:

@@ -31,7 +31,7 @@ from gateway.core.model import WEIGHT_ALL, Outcome, Variant, Weight
 from gateway.core.splitter import turn
 from gateway.link import NOT_OPENED, NOTHING_TO_COMPARE_WITH, MirrorCounts, ShadowDiffered
 from gateway.proxy import bodies
-from gateway.proxy.answers import CLIENT_ERROR, SERVER_ERROR, outcome_of
+from gateway.proxy.answers import CLIENT_ERROR, SERVER_ERROR
 from gateway.proxy.tally import Tally
 from gateway.proxy.upstream import Failure
 
@@ -276,8 +276,8 @@ class Shadow:
             )  # it shows no noise, and must not excuse new's errors
             mirror.done(self)
             return
-        self._record(outcome_of(answer), max(answer.sync_records, mine.sync_records))
-        well = outcome_of(mine) is outcome_of(answer) is Outcome.OK
+        self._record(answer.outcome, max(answer.sync_records, mine.sync_records))
+        well = mine.outcome is answer.outcome is Outcome.OK
         if well and not self.control and mine.sync_records == answer.sync_records > 0:
             shadow_us = monotonic_ns() // 1000 - self.started_us
             tally.time(mine.sync_records, self.took_us, shadow_us)

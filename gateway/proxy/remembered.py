@@ -73,6 +73,7 @@ class Heads:
             forward=_joined(shape.between, values),
             length=int(length),
             keep_alive=True,
+            outcome=template.outcome,
             sync_failed=template.sync_failed,
             sync_id=read.get(b"sync-id", b""),
             sync_digest=read.get(b"sync-digest", b""),

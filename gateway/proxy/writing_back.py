@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.model import Outcome
 from gateway.link import WriteBackCounts, WriteBackFailed
-from gateway.proxy.answers import CLIENT_ERROR, outcome_of
+from gateway.proxy.answers import CLIENT_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class WriteBacks:
         """Repeat a write of new's that a client has just been answered for."""
         if not self._concerns(exchange) or answer.dry_run:
             return
-        outcome = outcome_of(answer)
+        outcome = answer.outcome
         if outcome is Outcome.ERROR:
             self._fail(WriteBack(self, exchange, answer), "new failed: it may have stored a part")
         elif outcome is Outcome.REJECTED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.model import Outcome
-from gateway.proxy.answers import CHUNKED, EMPTY, AnswerHead, outcome_of, read_answer
+from gateway.proxy.answers import CHUNKED, EMPTY, AnswerHead, read_answer
 from gateway.proxy.bodies import JOIN_BELOW_BYTES, same, tail
 
 
@@ -38,7 +38,8 @@ def test_what_the_client_sees_of_it() -> None:
         status=200,
         forward=b"HTTP/1.1 200 Fine\r\nContent-Length: 2\r\nSync-Status: failed\r\nSync-Id: i\r\n"
         b"Sync-Digest: d\r\nSync-Records: 7\r\n",
-        length=2, keep_alive=True, sync_failed=True, sync_id=b"i", sync_digest=b"d", sync_records=7,
+        length=2, keep_alive=True, outcome=Outcome.ERROR, sync_failed=True,
+        sync_id=b"i", sync_digest=b"d", sync_records=7,
     )  # fmt: skip
 
 
@@ -55,8 +56,8 @@ def test_what_an_answer_says_of_its_system() -> None:
         (200, Outcome.OK), (399, Outcome.OK), (400, Outcome.REJECTED), (499, Outcome.REJECTED),
         (500, Outcome.ERROR),
     ):  # fmt: skip
-        assert outcome_of(read(length, status=status)) is expected
-        assert outcome_of(read(length, failed, status=status)) is Outcome.ERROR
+        assert read(length, status=status).outcome is expected
+        assert read(length, failed, status=status).outcome is Outcome.ERROR
 
 
 def test_bodies_are_compared_whole_however_they_lie() -> None:
