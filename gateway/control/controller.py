@@ -255,6 +255,7 @@ class Controller:
                 "policy.reload", by=by, reason=reason, text=f"Policy {plan.name} is in force."
             )
             _log.info("policy_in_force", policy=plan.name, changed=plan != before)
+            self._turns.publish()  # the state stays, but the plan says what is mirrored
             await self._look()
         return self.view()
 

@@ -386,6 +386,24 @@ async def test_a_bad_policy_leaves_the_old_one_in_force(room: Room) -> None:
     assert (entry.action, entry.reason) == ("policy.reload", "new numbers")
 
 
+async def test_a_policy_that_was_read_again_reaches_the_workers(room: Room) -> None:
+    """What the plan says of mirroring and of two stores is routed by at once, not merely shown."""
+    await room.order(CommandKind.START)
+    proving = asyncio.create_task(room.controller._proving.run())
+    async with asyncio.timeout(10):
+        while room.workers.published[-1].mirror_rate != 1.0:
+            await asyncio.sleep(0)
+    proving.cancel()
+    before = room.workers.published[-1]
+    plan = quick_plan()
+    phase = replace(plan.phases[0], mirror=rollout.Mirror("new", 0.25, dry_run=True))
+    room.plan = replace(plan, phases=(phase, *plan.phases[1:]), stores_apart=True)
+    await room.controller.reload_policy(by=ALICE, reason="mirror less")
+    after = room.workers.published[-1]
+    assert (after.mirror_rate, after.write_back) == (0.25, True)
+    assert after.version == before.version, "the state did not change"
+
+
 async def test_reports_and_figures_outlive_a_restart(room: Room) -> None:
     """What was told before the restart counts after it, with its old age."""
     await room.controller.report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -224,3 +225,15 @@ async def test_clocks_an_hour_apart_decide_nothing() -> None:
         await b.sees(Variant.BASELINE, Outcome.OK, 20)
     await room.seconds(3)
     assert a.state.status is b.state.status is Status.ROLLED_BACK
+
+
+async def test_each_replica_routes_by_the_policy_that_it_read_again(room: FleetRoom) -> None:
+    """The state's version stays, the routing is another: no exchange with the others undoes it."""
+    before = room.replicas[0].state.version
+    room.plan = replace(room.plan, stores_apart=True)
+    for replica in room.replicas:
+        await replica.controller.reload_policy(by=SYSTEM_ACTOR, reason="old has its own store")
+    await room.seconds(3)
+    for replica in room.replicas:
+        routing = replica.workers.published[-1]
+        assert (routing.version, routing.write_back) == (before, True)
