@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.adapters.alert_store import SqliteAlertStore
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from gateway.adapters.messages import Templates
     from gateway.bootstrap.channels import Channels
     from gateway.control.controller import Controller
     from gateway.control.snapshots import Snapshots
@@ -34,6 +36,15 @@ if TYPE_CHECKING:
 
 _KEY_FILE: Final = "link.key"
 _KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFiles:
+    """What the files and the environment say of alerts, without a mistake."""
+
+    settings: AlertSettings
+    channels: Channels
+    messages: Templates
 
 
 @dataclass(slots=True)
@@ -47,6 +58,7 @@ class Alerts:
     desk: AlertsDesk
     links: Links
     lease: Lease
+    read: Callable[[], AlertFiles]
     alone: Alerts | None = None
     """Tells people from this replica's own disk while the fleet's store is away."""
 
@@ -61,6 +73,20 @@ class Alerts:
         await self.alerting.restore()
         if self.alone is not None:
             await self.alone.restore()
+
+    async def reload(self) -> AlertSettings:
+        """Take up what the files say now; with a mistake in any of them all stays as it was."""
+        found = await asyncio.to_thread(self.read)
+        for each in (self, self.alone):
+            if each is not None:
+                await each.take_up(found)
+        return found.settings
+
+    async def take_up(self, found: AlertFiles) -> None:
+        """Tell people by these rules, channels and words from now on."""
+        self.channels = found.channels
+        self.deliveries.use(found.messages, found.channels.ready, found.channels.per_minute)
+        await self.alerting.use(found.settings)
 
     def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Give what runs for as long as the gateway does."""
@@ -87,25 +113,24 @@ def build_alerts(
     store: AlertStore | None = None,
 ) -> Alerts:
     """Join it; ConfigurationError with every fault of alerts.toml, messages or channels."""
-    policy = read_alerts(settings.policy_path)
-    channels = build_channels(policy.channels, settings, secrets=load_secrets(), clock=clock)
-    messages = read_messages(settings.policy_path, policy)
+    read = partial(read_files, settings, clock)
+    found = read()
     links = Links(
         secret=_link_secret(settings), base=(settings.public_url or admin_url).rstrip("/")
     )
     store = store or SqliteAlertStore(settings.state_dir)
     deliveries = Deliveries(
         store,
-        messages,
-        channels.ready,
+        found.messages,
+        found.channels.ready,
         clock=clock,
         lease=lease,
         draw=random.random,
-        per_minute=channels.per_minute,
+        per_minute=found.channels.per_minute,
     )
     alerting = Alerting(
         store,
-        alert_settings(policy),
+        found.settings,
         view=controller.view,
         readings=snapshots.readings,
         clock=clock,
@@ -113,24 +138,23 @@ def build_alerts(
         outbox=deliveries,
         link=lambda one, now_us, valid_s: links.make(one, now_us=now_us, valid_s=valid_s),
     )
-    loop = asyncio.get_running_loop()
-
-    def read_again() -> AlertSettings:
-        """Read all of it in a thread; the sender takes it up only if none has a mistake."""
-        policy = read_alerts(settings.policy_path)
-        channels = build_channels(policy.channels, settings, secrets=load_secrets(), clock=clock)
-        messages = read_messages(settings.policy_path, policy)
-        loop.call_soon_threadsafe(deliveries.use, messages, channels.ready, channels.per_minute)
-        return alert_settings(policy)
-
     desk = AlertsDesk(
         alerting,
         store,
         clock=clock,
         audit=controller.note_change,
-        read_settings=read_again,
+        reload=lambda: alerts.reload(),  # noqa: PLW0108 - made below
     )
-    return Alerts(store, channels, deliveries, alerting, desk, links, lease)
+    alerts = Alerts(store, found.channels, deliveries, alerting, desk, links, lease, read)
+    return alerts
+
+
+def read_files(settings: Settings, clock: Clock) -> AlertFiles:
+    """Read all of it; PolicyError, MessagesError or SettingsError with every fault."""
+    policy = read_alerts(settings.policy_path)
+    channels = build_channels(policy.channels, settings, secrets=load_secrets(), clock=clock)
+    messages = read_messages(settings.policy_path, policy)
+    return AlertFiles(alert_settings(policy), channels, messages)
 
 
 def alert_settings(found: AlertPolicy) -> AlertSettings:

@@ -6,7 +6,6 @@ Everything is put on record in the rollout's audit, with who and why.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -41,13 +40,13 @@ class AlertsDesk:
         *,
         clock: Clock,
         audit: Callable[..., Awaitable[None]],
-        read_settings: Callable[[], AlertSettings],
+        reload: Callable[[], Awaitable[AlertSettings]],
     ) -> None:
         self._alerting = alerting
         self._store = store
         self._clock = clock
         self._audit = audit
-        self._read_settings = read_settings
+        self._reload = reload
 
     def view(self) -> AlertsView:
         """Show the present."""
@@ -166,8 +165,7 @@ class AlertsDesk:
 
     async def reload(self, *, by: Actor, reason: str) -> None:
         """Read the alerts file again; PolicyError leaves the old one in force."""
-        settings = await asyncio.to_thread(self._read_settings)
-        await self._alerting.use(settings)
+        settings = await self._reload()
         text = f"{len(settings.plan.rules)} alert rules are in force."
         await self._audit("alerts.reload", by=by, reason=reason, text=text)
 

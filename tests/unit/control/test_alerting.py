@@ -125,8 +125,13 @@ class Room:
             self.store,  # type: ignore[arg-type]
             clock=self.clock,
             audit=self.audit,
-            read_settings=lambda: self.settings,
+            reload=self.reload,
         )
+
+    async def reload(self) -> AlertSettings:
+        """Take up what the test has put in place of the file."""
+        await self.alerting.use(self.settings)
+        return self.settings
 
     async def audit(self, action: str, *, by: Actor, reason: str, text: str) -> None:
         """Remember."""
@@ -398,7 +403,7 @@ async def test_another_holder_that_was_faster_is_not_overwritten(room: Room) -> 
         room.store,
         clock=room.clock,
         audit=room.audit,
-        read_settings=lambda: room.settings,  # type: ignore[arg-type]
+        reload=room.reload,
     ).acknowledge(1, by=answer, reason="mine")
     with pytest.raises(RefusedError, match="taken by ann"):
         await room.desk.acknowledge(1, by=JUN, reason="mine")
