@@ -106,7 +106,9 @@ class Snapshots:
         return min((second for worker, second in self._heard.items() if worker > 0), default=0)
 
     def report(self, report: Report, now_us: int) -> int | None:
-        """File one worker's second; say which of ours that is, None if it is not believable."""
+        """File one worker's second; say which of ours that is, None if it does not count."""
+        if report.worker not in self._heard:
+            return None  # it would stand in the figures for good
         second = self._steady_second(report.worker, report.second, now_us // SECOND_US)
         variants = {Variant(name): counts for name, counts in report.variants.items()}
         for name, exemplar in report.exemplars.items():
@@ -115,8 +117,7 @@ class Snapshots:
             return None
         for variant, counts in variants.items():
             self._durations[variant].add(counts.latency)
-        if report.worker in self._heard:
-            self._heard[report.worker] = max(self._heard[report.worker], second)
+        self._heard[report.worker] = max(self._heard[report.worker], second)
         for name, state in report.breakers.items():
             self.breaker(report.worker, Variant(name), state)
         if len(report.cells) <= MAX_CELLS_PER_WORKER:
@@ -140,8 +141,9 @@ class Snapshots:
         return self._timeline.snapshot(variant, from_second, to_second)
 
     def breaker(self, worker: int, variant: Variant, state: str) -> None:
-        """Note the state of one worker's circuit breaker."""
-        self._breakers.setdefault(worker, {})[variant] = state
+        """Note the state of one worker's circuit breaker; one that is gone has none."""
+        if worker in self._heard:
+            self._breakers.setdefault(worker, {})[variant] = state
 
     def difference_overrun(self) -> None:
         """Count a difference that a worker handed on and for which there was no room here."""

@@ -216,6 +216,8 @@ class WorkerPool:
         """End all workers without ceremony (the start failed)."""
         await self.expect_the_end()
         for worker in self._everyone():
+            if worker.listening is not None:
+                worker.listening.cancel()  # nobody takes its words any more
             await self._bury(worker, force=True)
 
     def _everyone(self) -> list[_Worker]:
@@ -240,9 +242,12 @@ class WorkerPool:
                 continue
             slot.restarts += 1
             await self._bury(worker, force=False)
+            # What it said last stands before its end: a later word would be nobody's.
+            await self._queue.put(_death(worker))
             if loop.time() - born > _STEADY_AFTER_S:
                 pause_s = _FIRST_PAUSE_S
-            slot.worker = None
+            if slot.worker is worker:  # a rolling restart may have been faster
+                slot.worker = None
             while slot.worker is None:
                 await asyncio.sleep(pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
@@ -273,11 +278,9 @@ class WorkerPool:
         if slot.replaced.is_set():
             slot.replaced.clear()
             return False
-        code = worker.process.returncode
         worker.state = "dead"
-        detail = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        _log.error("worker_died", worker=worker.number, pid=worker.process.pid, how=detail)
-        await self._queue.put(WorkerChanged(worker.number, "dead", detail, unexpected=True))
+        how = _death(worker).detail
+        _log.error("worker_died", worker=worker.number, pid=worker.process.pid, how=how)
         return True
 
     def _end_if_silent(self, worker: _Worker) -> None:
@@ -344,7 +347,7 @@ class WorkerPool:
                 break
             if message is None:
                 break
-            self._note(worker, message)
+            await self._note(worker, message)
             if self.on_shares is not None and isinstance(message, ShareAsks | BreakerChanged):
                 self.on_shares(message)
             if not isinstance(message, ShareAsks):
@@ -355,7 +358,7 @@ class WorkerPool:
             )
             worker.ready.exception()
 
-    def _note(self, worker: _Worker, message: Message) -> None:
+    async def _note(self, worker: _Worker, message: Message) -> None:
         worker.heard_s = asyncio.get_running_loop().time()
         if isinstance(message, Applied):
             worker.routing_version = message.version
@@ -368,7 +371,7 @@ class WorkerPool:
                 worker.state = "ready"
                 worker.ready.set_result(None)
                 _log.info("worker_ready", worker=worker.number, pid=worker.process.pid)
-                self._queue.put_nowait(WorkerChanged(worker.number, "ready"))
+                await self._queue.put(WorkerChanged(worker.number, "ready"))
             else:
                 worker.ready.set_exception(
                     WorkerFailedError(f"Worker {worker.number}: {message.error}")
@@ -397,5 +400,11 @@ class WorkerPool:
                 worker.process.kill()
         await worker.process.wait()
         if worker.listening is not None:
-            await worker.listening
+            await asyncio.wait({worker.listening})
         worker.writer.close()
+
+
+def _death(worker: _Worker) -> WorkerChanged:
+    code = worker.process.returncode
+    detail = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    return WorkerChanged(worker.number, "dead", detail, unexpected=True)

@@ -112,13 +112,15 @@ class Replica:
             state = records.stored_state(copy.stored, room.plan)
             version = copy.stored.version
         self.journal = Journal(self.store, version=version, patience_s=0.05, spare=self.copy)
+        snapshots = Snapshots(workers=1)
+        snapshots.worker_joined(1, self.clock.now_us())
         self.controller = Controller(
             rollout.begin(room.plan, state),
             journal=self.journal,
             lease=self.lease,
             clock=self.clock,
             workers=self.workers,
-            snapshots=Snapshots(workers=1),
+            snapshots=snapshots,
             measurements=Measurements(),
             carry_out=lambda action, _: self.done.append(action),
             notify=self.told.append,

@@ -13,6 +13,7 @@ import pytest
 from gateway.control.listener import listen
 from gateway.control.workers import WorkerChanged, WorkerPool
 from gateway.errors import WorkerFailedError
+from gateway.link import BreakerChanged
 from gateway.proxy.configuration import DataPlaneSettings
 from gateway.proxy.worker import SETTINGS_VARIABLE
 
@@ -96,4 +97,48 @@ async def test_a_foreign_word_on_the_link_ends_the_worker(listener: socket.socke
     await workers.start()
     died = await _next_change(workers, "dead")
     assert died.unexpected
+    await workers.kill()
+
+
+LAST_WORDS = 300
+CHATTERBOX = f"""
+import os, sys
+number, _, link, *_ = map(int, sys.argv[1:])
+os.write(link, b'{{"kind":"Hello","worker":%d,"pid":1}}\\n' % number)
+moved = b'{{"kind":"BreakerChanged","worker":%d,"at_us":1,"variant":"new","state":"open"}}\\n'
+for _ in range({LAST_WORDS}):
+    os.write(link, moved % number)
+"""
+
+
+async def test_a_death_is_told_after_the_last_words(listener: socket.socket) -> None:
+    """Whoever hears of the end has heard everything: nothing of a dead worker comes later."""
+    workers = pool(listener, (sys.executable, "-c", CHATTERBOX))
+    workers._queue = asyncio.Queue(1)  # whoever listens is slower than the worker speaks
+    starting = asyncio.create_task(workers.start())
+    words = 0
+    async with asyncio.timeout(20):
+        async for message in workers.messages():
+            if isinstance(message, BreakerChanged):
+                words += message.worker == 1
+            elif isinstance(message, WorkerChanged) and message.state == "dead":
+                break
+            await asyncio.sleep(0.001)
+    assert (message.worker, words) == (1, LAST_WORDS)
+    await starting
+    await workers.kill()
+
+
+async def test_a_full_queue_loses_no_word(listener: socket.socket) -> None:
+    """A listener that is late is waited for; the worker's line is not given up."""
+    workers = pool(listener)
+    filler = WorkerChanged(0, "left")
+    workers._queue = asyncio.Queue(1)
+    workers._queue.put_nowait(filler)
+    await workers.start()
+    messages = workers.messages()
+    async with asyncio.timeout(10):
+        heard = [await anext(messages) for _ in range(4)]
+    kinds = [type(message).__name__ for message in heard]
+    assert kinds == ["WorkerChanged", "WorkerChanged", "Hello", "Report"]
     await workers.kill()

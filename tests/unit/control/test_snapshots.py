@@ -140,6 +140,18 @@ def test_a_report_of_an_older_worker_is_read() -> None:
     assert decode(json.dumps(raw).encode()) == Report(1, START_S, 1, {}, {}, {})
 
 
+def test_what_a_worker_that_is_gone_said_last_does_not_haunt_the_figures() -> None:
+    """A word that is heard after the end neither opens a breaker for good nor leaves a gauge."""
+    snapshots = joined(1, 2)
+    tell(snapshots, 1, START_S)
+    tell(snapshots, 2, START_S)
+    snapshots.worker_gone(1)
+    tell(snapshots, 1, START_S + 1)
+    snapshots.breaker(1, Variant.CANARY, "open")
+    assert not any(reading.open for reading in snapshots.breakers())
+    assert snapshots.totals()["syncgate_open"] == 1
+
+
 def test_a_worker_cannot_flood_the_exposition() -> None:
     """More cells than any worker can mean are not taken."""
     snapshots = joined(1)
