@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 1.0
 MAX_WAITING: Final = 1_000
-"""Beyond so many, only the state and the audit are kept for later."""
+"""Of each kind of news so much is kept for later; of the audit all, and the newest state."""
 OVERTAKEN: Final = (VersionConflictError, FencedError)
 """Another replica was quicker, or holds the lease by now: nothing of the step was stored."""
 
@@ -63,10 +63,12 @@ class Journal:
         self._spare = spare
         self._place = place
         self._one_at_a_time = asyncio.Lock()
-        self._waiting: list[Transition] = []
+        self._waiting: Transition | None = None
         self._late: asyncio.Task[Committed] | None = None
         self._if_late_stored: Transition | None = None
         self._if_late_lost: Transition | None = None
+        self._untold: tuple[Event, ...] = ()
+        """What was stored when nobody waited for it any more."""
         self.detached = False
         """The store is passed by for now: what goes back is kept for later."""
 
@@ -78,7 +80,7 @@ class Journal:
     @property
     def writable(self) -> bool:
         """Whether everything that happened is stored."""
-        return not self._waiting and self._late is None
+        return self._waiting is None and self._late is None
 
     @property
     def version(self) -> int:
@@ -88,12 +90,11 @@ class Journal:
     @property
     def waiting_state(self) -> Document | None:
         """The newest state that could not be stored yet; None: the stored one is ours."""
-        found = [one.document for one in self._waiting if one.document is not None]
-        return found[-1] if found else None
+        return self._waiting.document if self._waiting is not None else None
 
     def begin_with(self, transition: Transition) -> None:
         """Take up what an earlier run could not store."""
-        self._waiting.append(transition)
+        self._waiting = _joined(self._waiting, transition)
 
     def moved_to(self, version: int, *, put_on_top: Document | None) -> None:
         """Go on from another version of the stored state than the last one known.
@@ -103,9 +104,10 @@ class Journal:
         """
         self._version = version
         self._if_late_stored = None  # what is stored is in force now, whoever stored it
-        self._waiting = [replace(one, document=None, token=0) for one in self._waiting]
+        if self._waiting is not None:
+            self._waiting = replace(self._waiting, document=None, token=0)
         if put_on_top is not None:
-            self._waiting.append(Transition(0, document=put_on_top))
+            self._waiting = _joined(self._waiting, Transition(0, document=put_on_top))
 
     async def must_record(self, transition: Transition, *, undo: Transition) -> tuple[Event, ...]:
         """Store it durably, or raise StoreUnavailableError and nothing has happened.
@@ -122,7 +124,8 @@ class Journal:
                     todo=f"Check {self._place}; rollback and emergency stop work.",
                 )
             self._if_late_stored, self._if_late_lost = undo, None
-            return await self._store_now(transition)
+            events = await self._store_now(transition)
+            return self._late_ones() + events
 
     async def record(self, transition: Transition) -> tuple[Event, ...]:
         """Store it, or keep it to be stored later; never waits for long, raises only OVERTAKEN."""
@@ -130,7 +133,8 @@ class Journal:
             if self.writable and not self.detached:
                 self._if_late_stored, self._if_late_lost = None, transition
                 try:
-                    return await self._store_now(transition)
+                    events = await self._store_now(transition)
+                    return self._late_ones() + events
                 except OVERTAKEN:
                     raise
                 except StateError as error:
@@ -138,8 +142,7 @@ class Journal:
                 if self._late is not None:
                     await self._keep_a_copy(transition)
                     return ()
-            crowded = len(self._waiting) >= MAX_WAITING
-            self._waiting.append(_essence(transition) if crowded else transition)
+            self._waiting = _joined(self._waiting, transition)
             await self._keep_a_copy(transition)
             return ()
 
@@ -150,28 +153,34 @@ class Journal:
     async def catch_up(self) -> tuple[Event, ...]:
         """Store what has been waiting, in order, as one step; OVERTAKEN: it still waits."""
         async with self._one_at_a_time:
-            return await self._catch_up()
+            await self._catch_up()
+            return self._late_ones()
 
-    async def _catch_up(self) -> tuple[Event, ...]:
+    async def _catch_up(self) -> None:
         if self._late is not None:
             if not self._late.done():
-                return ()
+                return
             self._settle(self._late)
-        if not self._waiting:
-            return ()
-        together, self._waiting = _joined(self._waiting), []
+        if self._waiting is None:
+            return
+        together, self._waiting = self._waiting, None
         self._if_late_stored, self._if_late_lost = None, together
         try:
             events = await self._store_now(together)
         except StateError as error:
             if self._late is None:
-                self._waiting.insert(0, together)
+                self._waiting = together
             if isinstance(error, OVERTAKEN):
                 raise
             _log.error("still_not_stored", reason=str(error))
-            return ()
+            return
         _log.warning("stored_late", audit=len(together.audit), events=len(together.events))
-        return events
+        self._untold += events
+
+    def _late_ones(self) -> tuple[Event, ...]:
+        """Give what was stored late and not told yet, once."""
+        late, self._untold = self._untold, ()
+        return late
 
     async def _store_now(self, transition: Transition) -> tuple[Event, ...]:
         """Wait a moment for the store; what takes longer is finished in the background."""
@@ -211,27 +220,23 @@ class Journal:
         self._late = None
         lost = task.cancelled() or task.exception() is not None
         if not lost:
-            self._learn(task.result())
+            self._untold += self._learn(task.result())
         follow_up = self._if_late_lost if lost else self._if_late_stored
         if follow_up is not None:
-            self._waiting.insert(0, follow_up)
+            self._waiting = _joined(follow_up, self._waiting)
 
 
-def _essence(transition: Transition) -> Transition:
-    """Give what must not be lost, however long the store stays away: the state and the audit."""
-    return replace(transition, decisions=(), events=(), measurements=(), reports=())
-
-
-def _joined(parts: list[Transition]) -> Transition:
-    """Everything that waited, with the newest state."""
-    documents = [part.document for part in parts if part.document is not None]
+def _joined(first: Transition | None, then: Transition | None) -> Transition | None:
+    """Both as one step with the newer state; of each kind of news no more than is kept."""
+    if first is None or then is None:
+        return first or then
     return Transition(
         expected_version=0,
-        document=documents[-1] if documents else None,
-        audit=tuple(draft for part in parts for draft in part.audit),
-        decisions=tuple(draft for part in parts for draft in part.decisions),
-        events=tuple(draft for part in parts for draft in part.events),
-        measurements=tuple(draft for part in parts for draft in part.measurements),
-        reports=tuple(draft for part in parts for draft in part.reports),
-        token=max(part.token for part in parts),
+        document=first.document if then.document is None else then.document,
+        audit=first.audit + then.audit,
+        decisions=(first.decisions + then.decisions)[:MAX_WAITING],
+        events=(first.events + then.events)[:MAX_WAITING],
+        measurements=(first.measurements + then.measurements)[:MAX_WAITING],
+        reports=(first.reports + then.reports)[:MAX_WAITING],
+        token=max(first.token, then.token),
     )

@@ -283,6 +283,8 @@ async def test_traffic_goes_back_whatever_the_disk_does(room: Room, mood: str) -
     assert (await room.stored()).status is Status.EMERGENCY_STOPPED
     actions = [entry.action for entry in reversed(await room.store.audit())]
     assert actions == ["weight", "rollback", "stop"]
+    shown = [event.kind for event in room.controller.view().events]
+    assert shown == ["rollout.weight", "rollout.rollback", "rollout.stop"]
     assert (await room.store.verify_audit()).intact
 
 

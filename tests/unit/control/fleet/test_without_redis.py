@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from gateway.core import rollout
 from gateway.core.model import Outcome, Variant, Weight
 from gateway.core.rollout import Status
 from gateway.errors import StateError, StoreUnavailableError
-from gateway.ports import CommandKind
+from gateway.ports import CommandKind, Committed, Transition
 from tests.support.fleet_room import FleetRoom
 from tests.support.plans import quick_plan
 
@@ -247,3 +248,26 @@ def test_joining_is_the_same_from_both_sides() -> None:
         assert min(here.version, there.version) >= max(one.version, other.version)
         assert joined(here, there).write_bp == here.write_bp
         assert joined(here, here) is here
+
+
+async def test_what_was_stored_late_is_told_once(room: FleetRoom) -> None:
+    """Read from the shared store while our own commit was still waited for: one event, not two."""
+    [a, *_] = room.replicas
+    answers = asyncio.Event()
+    commit = a.store.commit
+
+    async def slowly(transition: Transition) -> Committed:
+        committed = await commit(transition)
+        await answers.wait()
+        return committed
+
+    a.store.commit = slowly  # type: ignore[method-assign]
+    await a.order(CommandKind.ROLLBACK)
+    await room.seconds(3)
+    answers.set()
+    await asyncio.sleep(0.01)
+    await room.seconds(3)
+    assert a.journal.writable
+    told = [(event.seq, event.kind) for event in a.controller.view().events]
+    assert len(told) == len(set(told))
+    assert "rollout.rollback" in {kind for _, kind in told}
