@@ -25,7 +25,7 @@ from gateway.errors import (
     StoreUnavailableError,
     VersionConflictError,
 )
-from gateway.ports.alerts import AlertsView, Ended
+from gateway.ports.alerts import MOST_UNSTORED, AlertsView, Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,7 +43,6 @@ PATIENCE_S: Final = 2.0
 """
 _MOST_SAID: Final = 256
 _MOST_STATES: Final = 64
-_MOST_UNSTORED: Final = 2_000
 _DERIVED: Final = frozenset({"store"})
 """Notices that say what the view shows anyway."""
 
@@ -308,9 +307,9 @@ class Alerting:
         _log.error("alerts_not_stored", reason=reason, waiting=len(self._deliveries))
         self._outbox.offer(self._deliveries)
         # What was stored late is recognised by its id; beyond this much, only news is lost to it.
-        surplus = len(self._deliveries) - _MOST_UNSTORED
-        if surplus > 0 and self._late is None:
-            del self._deliveries[:surplus]
+        _, deliveries, ended = self._carried if self._late is not None else (None, 0, 0)
+        _trim(self._deliveries, under_way=deliveries)
+        _trim(self._ended, under_way=ended)
 
     # --- people --------------------------------------------------------------------------------
 
@@ -351,6 +350,13 @@ class Alerting:
     def wake(self) -> None:
         """Look at once."""
         self._wake.set()
+
+
+def _trim(waiting: list[T], *, under_way: int) -> None:
+    """Let go of the oldest that are too many, but for those that a commit holds."""
+    surplus = len(waiting) - max(MOST_UNSTORED, under_way)
+    if surplus > 0:
+        del waiting[under_way : under_way + surplus]
 
 
 def _said(key: str, notice: Notice) -> alerts.Said:

@@ -22,7 +22,12 @@ import structlog
 from gateway.core.limiter import Quota, admit
 from gateway.core.model import SECOND_US
 from gateway.errors import StateError, UnreachableError
-from gateway.ports.alerts import ChannelRefusedError, ChannelUnreachableError, DeliveryState
+from gateway.ports.alerts import (
+    MOST_UNSTORED,
+    ChannelRefusedError,
+    ChannelUnreachableError,
+    DeliveryState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -35,7 +40,9 @@ DEADLINE_S: Final = 30.0
 """Of one try, should a channel forget its own."""
 _PAGE: Final = 100
 _MOST_HELD: Final = 5_000
-_REMEMBERED: Final = 1_000
+_REMEMBERED: Final = 2 * MOST_UNSTORED
+"""Sent from memory and known by id: as many as can be offered, and sent from one offer to the next.
+"""
 _BURST_OF_A_MINUTE: Final = 12
 _COUNT_EVERY_US: Final = 5 * SECOND_US
 _NO_CHANNEL: Final = "This channel is not configured, or not any more."
@@ -155,10 +162,13 @@ class Deliveries:
     def offer(self, deliveries: Iterable[Delivery]) -> None:
         """Send what could not be stored, from memory: also that the store is gone is to be told."""
         for delivery in deliveries:
-            lane = self._lanes.get(delivery.channel)
-            if lane is None or delivery.id in self._held or delivery.id in self._sent_unstored:
+            if delivery.id in self._sent_unstored:
+                self._sent_unstored.move_to_end(delivery.id)  # known for as long as it is offered
                 continue
-            if len(self._unstored) >= _REMEMBERED:
+            lane = self._lanes.get(delivery.channel)
+            if lane is None or delivery.id in self._held:
+                continue
+            if len(self._unstored) >= MOST_UNSTORED:
                 _log.error("delivery_dropped", channel=delivery.channel, id=delivery.id)
                 continue
             self._held[delivery.id] = self._unstored[delivery.id] = delivery

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.core.alerts import Stage
 from gateway.core.analysis import Severity
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.ports.record import Actor
 
 __all__ = [
+    "MOST_UNSTORED",
     "AlertDesk",
     "AlertLinks",
     "AlertSettings",
@@ -47,6 +48,9 @@ __all__ = [
     "Stage",
     "StoredBook",
 ]
+
+MOST_UNSTORED: Final = 2_000
+"""So many deliveries may wait in memory for a store that is away, and are sent from there."""
 
 Figures = Mapping[str, object]
 """What a message is filled with: plain JSON values. Every key may be missing; see `Delivery`."""

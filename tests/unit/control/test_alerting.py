@@ -349,6 +349,38 @@ async def test_a_store_that_hangs_delays_and_doubles_nothing(room: Room) -> None
     assert await room.told() == ["raised chat-high", "updated chat-critical"]
 
 
+@pytest.mark.parametrize("mood", ["refuses", "hangs"])
+async def test_a_store_that_is_away_for_long_fills_no_memory(
+    room: Room, monkeypatch: pytest.MonkeyPatch, mood: str
+) -> None:
+    """The oldest are let go of, but for those of the commit under way; what stands is kept."""
+    monkeypatch.setattr("gateway.control.alerting.MOST_UNSTORED", 10)
+    room.alerting._patience_s = 0.01
+    await room.look()
+    if mood == "refuses":
+        room.store.trouble = StoreUnavailableError("full")
+    else:
+        room.store.hang = asyncio.Event()
+    for _ in range(30):
+        for errors in (0.2, 0.0, 0.0):
+            room.world.errors[NEW] = errors
+            await room.look(61)
+        assert len(room.alerting._deliveries) <= 10
+        assert len(room.alerting._ended) <= 10
+    room.store.trouble = None
+    if room.store.hang is not None:
+        room.store.hang.set()
+    await room.look()
+    await room.look()
+    assert room.desk.view().stored
+    numbers = [one.number for one in await room.desk.ended(limit=100)]
+    assert max(numbers) == 30
+    assert 10 <= len(numbers) < 30
+    incidents = {one.delivery.incident for one in await room.desk.deliveries(limit=100)}
+    assert 30 in incidents
+    assert (1 in incidents) is (mood == "hangs")
+
+
 async def test_who_does_not_hold_the_lease_decides_nothing(room: Room) -> None:
     """But what only it knows is told, once, from memory."""
     room.lease.held = False

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.adapters.alert_store import SqliteAlertStore
+from gateway.control import deliveries as sending
 from gateway.control.deliveries import Deliveries, Patience
 from gateway.control.lease import SoleLease
 from gateway.core.model import SECOND_US
 from gateway.errors import StoreUnavailableError
 from gateway.ports.alerts import (
+    MOST_UNSTORED,
     ChannelRefusedError,
     ChannelUnreachableError,
     Delivery,
@@ -269,6 +271,32 @@ async def test_that_the_store_is_gone_is_told_from_memory(post: Post) -> None:
     await post.pass_time(10, step_s=2)
     assert post.ways["a"].ids == ["a-000", "a-001"]
     assert set((await post.states()).values()) == {DeliveryState.DELIVERED}
+
+
+async def test_what_is_offered_for_hours_is_told_once(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the store is away all that waits is offered at every look: what was sent is known."""
+    monkeypatch.setattr(sending, "MOST_UNSTORED", 50)
+    monkeypatch.setattr(sending, "_REMEMBERED", 100)
+    post.limits = {"a": 1_000_000}
+    post.start()
+    under_way = [replace(one, channel="a") for one in some(10, "under-way")]
+    sent = len(under_way)
+    for number in range(10):
+        fresh = [replace(one, id=f"{number}-{one.id}") for one in some(40)]
+        sent += len(fresh)
+        for _ in range(2):
+            post.sender.offer([*under_way, *fresh])
+            await post.until(lambda: len(post.ways["a"].ids) >= sent)  # noqa: B023 - at once
+    await post.pass_time(2, step_s=1)
+    assert len(post.ways["a"].ids) == len(set(post.ways["a"].ids)) == sent
+    assert len(post.sender._sent_unstored) <= 100
+
+
+def test_what_was_sent_is_remembered_for_as_long_as_it_can_be_offered() -> None:
+    """All that is kept, and all that may be sent between two offers."""
+    assert sending._REMEMBERED >= 2 * MOST_UNSTORED
 
 
 async def test_an_offered_one_is_tried_again_as_well(post: Post) -> None:
