@@ -116,6 +116,7 @@ class RollUps:
                 self.trouble = error.message
             else:
                 self.trouble = ""
+            self._drop_surplus()
 
     async def _look(self) -> None:
         if not self._lease.held:
@@ -188,7 +189,6 @@ class RollUps:
 
     async def _fold(self, now_hour: int) -> None:
         """Make days of hours that are old enough, and forget days that are too old."""
-        self._drop_surplus()
         offset_min = self.timetable.offset_min
         newest = local_day(now_hour - HOURS_KEPT, offset_min)
         end = calendar(Kind.DAILY, newest, offset_min).from_hour

@@ -52,10 +52,10 @@ class Breaking:
 
     def __init__(self, store: SqliteRollups) -> None:
         self.store = store
-        self.broken = False
+        self.broken = self.full = False
 
     def __getattr__(self, name: str) -> Any:
-        if self.broken and name != "close":
+        if (self.broken and name != "close") or (self.full and name == "put"):
             raise StoreUnavailableError("The disk is full.")
         return getattr(self.store, name)
 
@@ -112,7 +112,7 @@ async def room(tmp_path: Path) -> Any:
     made = Room(tmp_path)
     await made.rollups.look()
     yield made
-    made.store.broken = False
+    made.store.broken = made.store.full = False
     await made.store.close()
 
 
@@ -150,6 +150,19 @@ async def test_a_store_that_fails_delays_and_loses_nothing_of_the_counts(room: R
     first, second = await room.hour(), await room.hour(HOUR + 1)
     assert (first.of("old").ok, second.of("old").ok) == (600, 910)
     assert room.rollups.trouble == ""
+
+
+async def test_a_store_that_only_reads_fills_no_memory(room: Room) -> None:
+    """After three days of a full disk two of them are kept, and the older hours are unknown."""
+    room.store.full = True
+    for _ in range(72):
+        room.clock.second += 3_600
+        await room.rollups.look()
+    assert len(room.rollups._open) == 48
+    room.store.full = False
+    await room.rollups.look()
+    found = [one.hour for one in await room.store.between(HOUR, HOUR + 100)]
+    assert found == [HOUR, *range(HOUR + 25, HOUR + 73)], "the first was stored in time"
 
 
 async def test_only_the_holder_of_the_lease_counts(room: Room) -> None:
