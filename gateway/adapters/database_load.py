@@ -25,7 +25,7 @@ _CONNECTIONS: Final = """
 
 
 class DatabaseLoad:
-    """`LoadSource` of a PostgreSQL; `url` may hold a password, which no error repeats."""
+    """`FigureSource` of a PostgreSQL; `url` may hold a password, which no error repeats."""
 
     def __init__(self, url: str, *, deadline_s: float = _DEADLINE_S) -> None:
         self._url = url

@@ -28,7 +28,7 @@ _MOST_SAID: Final = 200
 
 
 class PromQl:
-    """`LoadSource` over Prometheus' HTTP API (or what speaks it); `token` is never repeated."""
+    """`FigureSource` over Prometheus' HTTP API (or what speaks it); `token` is never repeated."""
 
     def __init__(
         self,

@@ -21,8 +21,8 @@ from gateway.bootstrap.composition import Gateway, build
 from gateway.bootstrap.files import read_policy
 from gateway.bootstrap.fleet import leave, retire
 from gateway.bootstrap.greeting import ready_block
-from gateway.bootstrap.sources import has_load, source_loops
-from gateway.control import watching
+from gateway.bootstrap.sources import source_loops
+from gateway.control import sources, watching
 from gateway.control.fleet import loops
 from gateway.control.resources import Resources
 from gateway.core.model import Variant
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.core import rollout
-    from gateway.ports import LoadSource
     from gateway.settings import Settings
 
 LEASE_PARTS: Final = 3
@@ -130,26 +129,15 @@ def _loops(gateway: Gateway, reload: asyncio.Event) -> Iterator[watching.Loop]:
     if settings.monitoring_enabled:
         yield partial(watching.sample_resources, controller, resources, clock=clock)
         yield from source_loops(settings, gateway.sources, controller=controller, clock=clock)
-        load = None if has_load(gateway.sources) else _database_load(settings)
-        if load is not None:
-            yield partial(watching.watch_load, controller, load, clock=clock, every_s=poll_every_s)
         for variant in Variant:
             yield partial(
-                watching.poll_metrics,
+                sources.poll_metrics,
                 controller,
                 gateway.probe,
                 variant,
                 clock=clock,
                 every_s=poll_every_s,
             )
-
-
-def _database_load(settings: Settings) -> LoadSource | None:
-    if settings.database_url is None:
-        return None
-    from gateway.adapters.database_load import DatabaseLoad  # noqa: PLC0415 - psycopg loads slowly
-
-    return DatabaseLoad(settings.database_url.get_secret_value())
 
 
 async def _reload_on_request(gateway: Gateway, reload: asyncio.Event) -> None:

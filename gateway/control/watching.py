@@ -1,9 +1,8 @@
 """
-The loops that look around: health probes, metric polls, the machine's resources, the second's tick.
+The loops that look around: health probes, the machine's resources, the second's tick.
 
 Each loop has its own pace and none waits for another: a service that hangs delays nothing but its
-own probe. What a loop finds goes to the controller; that something became unreadable (or readable
-again) is said once, not every time.
+own probe. What a loop finds goes to the controller. Figures from elsewhere: `sources`.
 """
 
 from __future__ import annotations
@@ -15,10 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from gateway.control.controller import TICK_S
-from gateway.control.measurements import service_figures
 from gateway.control.workers import WorkerChanged
 from gateway.core.analysis import Metric
-from gateway.errors import InvalidRequestError, UnreachableError
 from gateway.ports import MeasurementDraft, Notice
 
 if TYPE_CHECKING:
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.control.workers import WorkerPool
     from gateway.core.model import Variant
     from gateway.link import Message
-    from gateway.ports import Clock, LoadSource, Probe
+    from gateway.ports import Clock, Probe
 
 RESOURCES_EVERY_S: Final = 5.0
 _AFTER_A_CRASH_S: Final = 1.0
@@ -105,50 +102,6 @@ async def probe_health(
             else:
                 _log.warning("system_unhealthy", system=variant.value, reason=result.reason)
             healthy = result.healthy
-        await asyncio.sleep(every_s)
-
-
-async def poll_metrics(
-    controller: Controller, probe: Probe, variant: Variant, *, clock: Clock, every_s: float
-) -> None:
-    """Read one system's own figures; what cannot be read leaves the old ones to grow stale."""
-    readable = True
-    while True:
-        reason = ""
-        try:
-            document = await probe.metrics(variant)
-            drafts = service_figures(document, variant, at_us=clock.now_us())
-            await controller.measured(drafts)
-        except (UnreachableError, InvalidRequestError) as error:
-            reason = error.message
-        except ValueError as error:
-            reason = f"/api/metrics {error}"
-        if bool(reason) is readable:
-            readable = not reason
-            await controller.source_changed(variant, readable=readable, reason=reason)
-        await asyncio.sleep(every_s)
-
-
-async def watch_load(
-    controller: Controller, source: LoadSource, *, clock: Clock, every_s: float
-) -> None:
-    """Read the database's load; while it cannot be read the last figure grows stale."""
-    readable = True
-    while True:
-        try:
-            ratio = await source.read()
-        except UnreachableError as error:
-            if readable:
-                readable = False
-                await controller.tell("source.unreadable", error.message)
-        else:
-            draft = MeasurementDraft(
-                clock.now_us(), Metric.DATABASE_LOAD_RATIO.value, ratio, source="postgresql"
-            )
-            controller.sampled([draft])
-            if not readable:
-                readable = True
-                await controller.tell("source.readable", "The database's load is read again.")
         await asyncio.sleep(every_s)
 
 

@@ -40,8 +40,8 @@ from gateway.ports.record import (
 )
 from gateway.ports.world import (
     Clock,
+    FigureSource,
     Lease,
-    LoadSource,
     Notice,
     Probe,
     ProbeResult,
@@ -65,9 +65,9 @@ __all__ = [
     "Document",
     "Event",
     "EventDraft",
+    "FigureSource",
     "FleetView",
     "Lease",
-    "LoadSource",
     "MeasurementDraft",
     "MirrorTraffic",
     "MirrorView",

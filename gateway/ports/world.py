@@ -74,11 +74,11 @@ class Probe(Protocol):
         ...
 
 
-class LoadSource(Protocol):
-    """One ratio that is read now and then, such as the database's load."""
+class FigureSource(Protocol):
+    """One figure that is read now and then, such as the database's load."""
 
     async def read(self) -> float:
-        """Give the ratio, 0..1; UnreachableError when it is not known."""
+        """Give it in the metric's unit; UnreachableError when it is not known."""
         ...
 
 

@@ -7,7 +7,6 @@ figure stale, never zero.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import socket
@@ -22,10 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.adapters.promql import PromQl
-from gateway.control.sources import watch_source
-from gateway.core.analysis import Metric
-from gateway.core.model import Variant
-from gateway.errors import InvalidRequestError, UnreachableError
+from gateway.errors import UnreachableError
 from tests.integration.admin.conftest import free_port
 from tests.integration.admin.test_command import run
 from tests.support.gateway_process import GatewayProcess, until
@@ -33,8 +29,6 @@ from tests.support.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from gateway.ports import MeasurementDraft
 
 needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="prometheus (Debian's package) is not on PATH"
@@ -183,66 +177,6 @@ async def test_a_slow_or_absent_server_costs_its_deadline_only(stub: Stub) -> No
         threading.Thread(target=drop, daemon=True).start()
         with pytest.raises(UnreachableError, match="no well-formed answer"):
             await PromQl(f"http://127.0.0.1:{port}", "x", max_age_s=300).read()
-
-
-class Taker:
-    """Takes figures as the controller does, and remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.taken: list[MeasurementDraft] = []
-        self.told: list[str] = []
-
-    def sampled(self, measurements: Any) -> None:
-        """Refuse a ratio above 1."""
-        if measurements[0].value > 1:
-            raise InvalidRequestError(())
-        self.taken += measurements
-
-    async def tell(self, kind: str, _: str) -> None:
-        """Remember."""
-        self.told.append(kind)
-
-
-class Answers:
-    """A source that gives these, one after the other, then the last for good."""
-
-    def __init__(self, *answers: float | Exception) -> None:
-        self.answers = list(answers)
-
-    async def read(self) -> float:
-        """Give the next."""
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class Now:
-    """A clock that stands."""
-
-    def now_us(self) -> int:
-        """One second."""
-        return 1_000_000
-
-    wall_us = now_us
-
-
-async def test_what_cannot_be_read_is_told_once_and_leaves_the_old_figure() -> None:
-    """Two failures and an impossible ratio in a row are one event; then it is readable again."""
-    gone = UnreachableError("gone")
-    taker, source = Taker(), Answers(0.5, gone, gone, 7.0, 0.25)
-    loop = asyncio.create_task(
-        watch_source(
-            taker, source, metric=Metric.CPU_RATIO, variant=Variant.CANARY, clock=Now(),
-            every_s=0,
-        )
-    )  # fmt: skip
-    while len(taker.taken) < 3:
-        await asyncio.sleep(0)
-    loop.cancel()
-    assert [one.value for one in taker.taken[:2]] == [0.5, 0.25]
-    assert (taker.taken[0].variant, taker.taken[0].source) == (Variant.CANARY, "prometheus")
-    assert taker.told == ["source.unreadable", "source.readable"]
 
 
 @needs_prometheus
