@@ -18,7 +18,7 @@ import structlog
 
 from gateway.control.telling import messages
 from gateway.core import alerts
-from gateway.core.analysis import Sentence, Severity
+from gateway.core.analysis import Sentence
 from gateway.errors import (
     StateError,
     StateUnreadableError,
@@ -120,7 +120,7 @@ class Alerting:
         if key in _DERIVED:
             return
         if key not in self._said and len(self._said) >= _MOST_SAID:
-            _log.error("notice_dropped", level=notice.level, title=notice.title)
+            _log.error("notice_dropped", level=notice.level.value, title=notice.title)
             return
         self._said[key] = _said(key, notice)
         self._wake.set()
@@ -360,12 +360,11 @@ def _trim(waiting: list[T], *, under_way: int) -> None:
 
 
 def _said(key: str, notice: Notice) -> alerts.Said:
-    levels = {level.value: level for level in Severity}
     japanese = str(notice.data.get("text_ja") or notice.text)
     title = notice.title.replace("_", " ").capitalize()
     return alerts.Said(
         key=key,
-        level=levels.get(notice.level, Severity.HIGH),
+        level=notice.level,
         title=Sentence(title, str(notice.data.get("title_ja") or title)),
         why=Sentence(notice.text, japanese),
         over=bool(notice.data.get("resolved")),

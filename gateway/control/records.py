@@ -14,7 +14,7 @@ import orjson
 
 from gateway import ports
 from gateway.core import rollout
-from gateway.core.analysis import UserReport, inputs_to_json
+from gateway.core.analysis import Severity, UserReport, inputs_to_json
 from gateway.core.analysis import watch as watches
 from gateway.core.model import WEIGHT_ALL, Weight
 from gateway.errors import (
@@ -216,7 +216,7 @@ def store_notice(*, writable: bool, at_us: int) -> Notice:
         "work. Check the disk of the state directory."
     )
     return Notice(
-        level="low" if writable else "critical",
+        level=Severity.LOW if writable else Severity.CRITICAL,
         title="store_writable" if writable else "store_unwritable",
         text=text,
         at_us=at_us,

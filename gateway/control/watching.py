@@ -15,7 +15,7 @@ import structlog
 
 from gateway.control.controller import TICK_S
 from gateway.control.workers import WorkerChanged
-from gateway.core.analysis import Metric
+from gateway.core.analysis import Metric, Severity
 from gateway.ports import MeasurementDraft, Notice
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def endure(loop: Loop, *, tell: Callable[[Notice], None], clock: Clock) ->
 
 def _fault_of_ours(error: Exception, at_us: int) -> Notice:
     return Notice(
-        level="critical",
+        level=Severity.CRITICAL,
         title="control_loop_failed",
         text=f"The gateway's own control has a fault ({type(error).__name__}: {error}); traffic is "
         "served as before, but it is not guarded while this lasts.",

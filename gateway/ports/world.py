@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from gateway.core.analysis import Severity
     from gateway.core.model import Variant
     from gateway.ports.record import Document
 
@@ -41,9 +42,9 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One message for people; `level` is critical, high, medium or low, `key` folds repeats."""
+    """One message for people; `key` folds repeats."""
 
-    level: str
+    level: Severity
     title: str
     text: str
     at_us: int

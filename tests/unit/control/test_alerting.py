@@ -273,10 +273,12 @@ async def test_two_steps_within_a_second_are_both_told(room: Room) -> None:
 
 async def test_a_notice_is_one_incident_until_it_is_over(room: Room) -> None:
     """One per key, in both languages if it has them; the store's own is derived."""
-    trouble = Notice("high", "loop_failed", "It failed.", 0, data={"text_ja": "失敗しました。"})
+    trouble = Notice(
+        Severity.HIGH, "loop_failed", "It failed.", 0, data={"text_ja": "失敗しました。"}
+    )
     for _ in range(3):
         room.alerting.tell(trouble)
-        room.alerting.tell(Notice("critical", "store_unwritable", "x", 0, key="store"))
+        room.alerting.tell(Notice(Severity.CRITICAL, "store_unwritable", "x", 0, key="store"))
         await room.look()
     assert await room.told() == ["raised chat-high"]
     japanese = next(d for d in await room.waiting() if d.language is Language.JA)
@@ -289,7 +291,7 @@ async def test_a_notice_is_one_incident_until_it_is_over(room: Room) -> None:
 async def test_a_flood_of_notices_is_bounded(room: Room) -> None:
     """A thousand different ones in a second: the surplus is logged, nothing grows."""
     for number in range(1_000):
-        room.alerting.tell(Notice("low", f"n{number}", "x", 0))
+        room.alerting.tell(Notice(Severity.LOW, f"n{number}", "x", 0))
     await room.look()
     assert len(await room.waiting()) == 256
 
@@ -385,7 +387,7 @@ async def test_who_does_not_hold_the_lease_decides_nothing(room: Room) -> None:
     """But what only it knows is told, once, from memory."""
     room.lease.held = False
     room.world.errors[NEW] = 0.2
-    room.alerting.tell(Notice("high", "own_trouble", "Mine.", 0))
+    room.alerting.tell(Notice(Severity.HIGH, "own_trouble", "Mine.", 0))
     await room.look()
     await room.look()
     assert await room.waiting() == []
@@ -424,7 +426,7 @@ async def test_another_holder_that_was_faster_is_not_overwritten(room: Room) -> 
         clock=room.clock, lease=room.lease, outbox=room.outbox, link=lambda *_: None,
     )  # fmt: skip
     await other.look()
-    room.alerting.tell(Notice("high", "kept", "x", 0))
+    room.alerting.tell(Notice(Severity.HIGH, "kept", "x", 0))
     await room.look()
     assert await room.told() == ["raised chat-critical"]
     await room.look()
