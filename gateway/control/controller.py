@@ -280,7 +280,7 @@ class Controller:
         reasons = []
         if self._draining:
             reasons.append("the gateway is draining")
-        if not any(worker.state == "ready" for worker in self._workers.view()):
+        if not any(worker.ready for worker in self._workers.view()):
             reasons.append("no worker accepts connections")
         return not reasons, reasons
 

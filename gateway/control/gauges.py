@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.rollout import Status
-from gateway.ports import MirrorTraffic
+from gateway.ports import MirrorTraffic, WorkerState
 
 if TYPE_CHECKING:
     from gateway.link import MirrorCounts
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.ports.write_backs import WriteBackView
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
+_SHOWN: Final = tuple(each for each in WorkerState if each is not WorkerState.LEFT)
 
 
 def gauges(view: ControlView) -> dict[str, float]:
@@ -38,9 +39,9 @@ def gauges(view: ControlView) -> dict[str, float]:
         cells[f'syncgate_status{{status="{status.value}"}}'] = float(status is state.status)
     for system in view.systems:
         cells.update(_of_system(system))
-    for worker_state in ("starting", "ready", "draining", "dead"):
-        count = sum(worker.state == worker_state for worker in view.workers)
-        cells[f'syncgate_workers{{state="{worker_state}"}}'] = count
+    for each in _SHOWN:
+        count = sum(worker.state is each for worker in view.workers)
+        cells[f'syncgate_workers{{state="{each.value}"}}'] = count
     cells["syncgate_worker_restarts_total"] = sum(worker.restarts for worker in view.workers)
     cells["syncgate_connections"] = sum(worker.connections for worker in view.workers)
     cells["syncgate_in_flight"] = sum(worker.in_flight for worker in view.workers)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from gateway import link
 from gateway.control.turns import standing
 from gateway.core.model import Outcome, Variant
+from gateway.ports import WorkerState
 
 if TYPE_CHECKING:
     import asyncio
@@ -106,7 +107,7 @@ class Hearing:
 
     async def worker_changed(self, change: WorkerChanged) -> None:
         """Take note of a worker that came, left or died."""
-        if change.state == "ready":
+        if change.state is WorkerState.READY:
             self._senses.snapshots.worker_joined(change.worker, self._clock.now_us())
         else:
             self._senses.snapshots.worker_gone(change.worker)

@@ -35,7 +35,7 @@ from gateway.link import (
     decode,
     encode,
 )
-from gateway.ports import WorkerView
+from gateway.ports import WorkerState, WorkerView
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -57,7 +57,7 @@ class WorkerChanged:
     """A worker became ready, died or left; `unexpected` if nobody asked it to."""
 
     worker: int
-    state: str
+    state: WorkerState
     detail: str = ""
     unexpected: bool = False
 
@@ -74,7 +74,7 @@ class _Worker:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     ready: asyncio.Future[None]
-    state: str = "starting"
+    state: WorkerState = WorkerState.STARTING
     routing_version: int = 0
     connections: int = 0
     in_flight: int = 0
@@ -96,7 +96,7 @@ class _Slot:
 
 
 class WorkerPool:
-    """`Workers`: `count` processes that share one listening socket."""
+    """Worker processes that share one listening socket."""
 
     def __init__(
         self,
@@ -278,7 +278,7 @@ class WorkerPool:
         if slot.replaced.is_set():
             slot.replaced.clear()
             return False
-        worker.state = "dead"
+        worker.state = WorkerState.DEAD
         how = _death(worker).detail
         _log.error("worker_died", worker=worker.number, pid=worker.process.pid, how=how)
         return True
@@ -368,10 +368,10 @@ class WorkerPool:
             worker.in_flight = message.in_flight
         elif isinstance(message, Hello) and not worker.ready.done():
             if message.error is None:
-                worker.state = "ready"
+                worker.state = WorkerState.READY
                 worker.ready.set_result(None)
                 _log.info("worker_ready", worker=worker.number, pid=worker.process.pid)
-                await self._queue.put(WorkerChanged(worker.number, "ready"))
+                await self._queue.put(WorkerChanged(worker.number, WorkerState.READY))
             else:
                 worker.ready.set_exception(
                     WorkerFailedError(f"Worker {worker.number}: {message.error}")
@@ -381,7 +381,7 @@ class WorkerPool:
 
     async def _let_go(self, worker: _Worker) -> None:
         """Ask one worker to drain; after the deadline it is killed, and that is said."""
-        worker.state = "draining"
+        worker.state = WorkerState.DRAINING
         with contextlib.suppress(ProcessLookupError):
             worker.process.send_signal(signal.SIGTERM)
         try:
@@ -391,7 +391,7 @@ class WorkerPool:
         await self._bury(worker, force=True)
         _log.info("worker_drained", worker=worker.number, finished=worker.finished)
         if not self._stopping:
-            await self._queue.put(WorkerChanged(worker.number, "left", "drained"))
+            await self._queue.put(WorkerChanged(worker.number, WorkerState.LEFT, "drained"))
 
     async def _bury(self, worker: _Worker, *, force: bool) -> None:
         """Make sure the process is gone and every word it said was heard."""
@@ -407,4 +407,4 @@ class WorkerPool:
 def _death(worker: _Worker) -> WorkerChanged:
     code = worker.process.returncode
     detail = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    return WorkerChanged(worker.number, "dead", detail, unexpected=True)
+    return WorkerChanged(worker.number, WorkerState.DEAD, detail, unexpected=True)

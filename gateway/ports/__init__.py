@@ -17,6 +17,7 @@ from gateway.ports.people import (
     MirrorView,
     ReplicaView,
     SystemView,
+    WorkerState,
     WorkerView,
 )
 from gateway.ports.record import (
@@ -81,5 +82,6 @@ __all__ = [
     "SystemView",
     "Transition",
     "UserReport",
+    "WorkerState",
     "WorkerView",
 ]

@@ -49,17 +49,32 @@ class Command:
     decision: int | None = None
 
 
+class WorkerState(StrEnum):
+    """A worker's life; one that left is not shown any more."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    DEAD = "dead"
+    LEFT = "left"
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """One worker as operators see it: `state` is starting, ready, draining or dead."""
+    """One worker as operators see it."""
 
     worker: int
     pid: int
-    state: str
+    state: WorkerState
     routing_version: int = 0
     restarts: int = 0
     connections: int = 0
     in_flight: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it accepts connections."""
+        return self.state is WorkerState.READY
 
 
 @dataclass(frozen=True, slots=True)

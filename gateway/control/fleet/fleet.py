@@ -127,7 +127,7 @@ class Fleet:
     def holders(self, own: tuple[WorkerView, ...]) -> int:
         """Count the workers that share the fleet's limits, those of silent replicas included."""
         others = sum(member.body.workers for member in self.members if member.body is not None)
-        return others + sum(worker.state == "ready" for worker in own)
+        return others + sum(worker.ready for worker in own)
 
     @property
     def seeks(self) -> bool:

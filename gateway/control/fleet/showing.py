@@ -34,7 +34,7 @@ def view(fleet: Fleet, state: rollout.State, workers: tuple[WorkerView, ...]) ->
 
 def in_force(workers: tuple[WorkerView, ...], published: int) -> int:
     """Give the oldest version that any worker of ours still routes by."""
-    ready = [worker.routing_version for worker in workers if worker.state == "ready"]
+    ready = [worker.routing_version for worker in workers if worker.ready]
     return min(ready, default=published)
 
 
@@ -58,7 +58,7 @@ def _own(
         requests_per_s=rate,
         traffic_share=rate / total if total > 0 else None,
         age_s=0.0,
-        workers=sum(worker.state == "ready" for worker in workers),
+        workers=sum(worker.ready for worker in workers),
         note=note,
     )
 

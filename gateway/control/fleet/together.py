@@ -125,7 +125,7 @@ class Together:
             stored_version=self._journal.version,
             complete_second=snapshots.own_complete_second(),
             breakers=snapshots.own_breakers(),
-            workers=sum(worker.state == "ready" for worker in workers),
+            workers=sum(worker.ready for worker in workers),
             measurements=self._senses.measurements.newest(),
         )
         return await self.fleet.post(body)

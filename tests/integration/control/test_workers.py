@@ -14,6 +14,7 @@ from gateway.control.listener import listen
 from gateway.control.workers import WorkerChanged, WorkerPool
 from gateway.errors import WorkerFailedError
 from gateway.link import BreakerChanged
+from gateway.ports import WorkerState
 from gateway.proxy.configuration import DataPlaneSettings
 from gateway.proxy.worker import SETTINGS_VARIABLE
 
@@ -47,9 +48,9 @@ def pool(listener: socket.socket, command: tuple[str, ...] = WORKER, **limits: f
     )
 
 
-async def _next_change(workers: WorkerPool, state: str) -> WorkerChanged:
+async def _next_change(workers: WorkerPool, state: WorkerState) -> WorkerChanged:
     async for message in workers.messages():
-        if isinstance(message, WorkerChanged) and message.state == state:
+        if isinstance(message, WorkerChanged) and message.state is state:
             return message
     raise AssertionError("the messages never end")
 
@@ -58,15 +59,15 @@ async def test_a_worker_that_hangs_is_replaced(listener: socket.socket) -> None:
     """A process that lives and says nothing is worse than a dead one: it is ended."""
     workers = pool(listener, silence_s=2.5)
     await workers.start()
-    await _next_change(workers, "ready")
+    await _next_change(workers, WorkerState.READY)
     [hanging] = workers.view()
     os.kill(hanging.pid, signal.SIGSTOP)
-    died = await _next_change(workers, "dead")
+    died = await _next_change(workers, WorkerState.DEAD)
     assert (died.worker, died.unexpected) == (hanging.worker, True)
-    await _next_change(workers, "ready")
+    await _next_change(workers, WorkerState.READY)
     while not (present := workers.view()):
         await asyncio.sleep(0)
-    assert (present[0].state, present[0].restarts) == ("ready", 1)
+    assert (present[0].state, present[0].restarts) == (WorkerState.READY, 1)
     assert present[0].worker != hanging.worker
     await workers.drain()
 
@@ -83,7 +84,7 @@ async def test_a_worker_that_cannot_start_stops_the_start(
     workers = pool(listener, command)
     with pytest.raises(WorkerFailedError):
         await asyncio.wait_for(workers.start(), 20)
-    assert all(worker.state != "ready" for worker in workers.view())
+    assert all(not worker.ready for worker in workers.view())
 
 
 async def test_a_foreign_word_on_the_link_ends_the_worker(listener: socket.socket) -> None:
@@ -95,7 +96,7 @@ async def test_a_foreign_word_on_the_link_ends_the_worker(listener: socket.socke
     )
     workers = pool(listener, (sys.executable, "-c", script))
     await workers.start()
-    died = await _next_change(workers, "dead")
+    died = await _next_change(workers, WorkerState.DEAD)
     assert died.unexpected
     await workers.kill()
 
@@ -121,7 +122,7 @@ async def test_a_death_is_told_after_the_last_words(listener: socket.socket) -> 
         async for message in workers.messages():
             if isinstance(message, BreakerChanged):
                 words += message.worker == 1
-            elif isinstance(message, WorkerChanged) and message.state == "dead":
+            elif isinstance(message, WorkerChanged) and message.state is WorkerState.DEAD:
                 break
             await asyncio.sleep(0.001)
     assert (message.worker, words) == (1, LAST_WORDS)
@@ -132,7 +133,7 @@ async def test_a_death_is_told_after_the_last_words(listener: socket.socket) -> 
 async def test_a_full_queue_loses_no_word(listener: socket.socket) -> None:
     """A listener that is late is waited for; the worker's line is not given up."""
     workers = pool(listener)
-    filler = WorkerChanged(0, "left")
+    filler = WorkerChanged(0, WorkerState.LEFT)
     workers._queue = asyncio.Queue(1)
     workers._queue.put_nowait(filler)
     await workers.start()

@@ -46,6 +46,7 @@ from gateway.ports import (
     ReportSeverity,
     Transition,
     UserReport,
+    WorkerState,
 )
 from gateway.ports.compared import Changes, History
 from gateway.simulation import replay
@@ -368,7 +369,7 @@ async def test_an_open_breaker_is_told_and_looked_at(room: Room) -> None:
     """The only worker gave up on new: that is a system down."""
     await room.order(CommandKind.WEIGHT, weight_bp=1_000)
     await _probe(room, Variant.BASELINE, healthy=True)
-    await room.controller.worker_changed(WorkerChanged(1, "ready"))
+    await room.controller.worker_changed(WorkerChanged(1, WorkerState.READY))
     for state in ("closed", "open"):
         await room.controller.heard(BreakerChanged(1, room.clock.now_us(), "new", state))
     assert room.status is Status.ROLLED_BACK
@@ -442,7 +443,7 @@ async def test_the_exposition_is_well_formed(room: Room) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
     cells = {'syncgate_requests_total{system="old",outcome="ok"}': 41.0, "syncgate_x": 1.0}
-    await room.controller.worker_changed(WorkerChanged(1, "ready"))
+    await room.controller.worker_changed(WorkerChanged(1, WorkerState.READY))
     second = room.clock.now_us() // 1_000_000 - 1
     counts = VariantSecond(ok=41, latency=((bucket_of(7_000), 40), (bucket_of(90_000_000), 1)))
     report = Report(1, second, 1, {"old": counts}, {"old": "closed"}, cells)
@@ -535,7 +536,7 @@ async def test_a_sampled_request_is_an_exemplar_of_its_bucket(room: Room) -> Non
     """OpenMetrics' own parser finds the trace in the bucket the request was counted in."""
     from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-    await room.controller.worker_changed(WorkerChanged(1, "ready"))
+    await room.controller.worker_changed(WorkerChanged(1, WorkerState.READY))
     second = room.clock.now_us() // 1_000_000 - 1
     counts = VariantSecond(ok=1, latency=((bucket_of(7_000), 1),))
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"

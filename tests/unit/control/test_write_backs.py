@@ -14,7 +14,7 @@ from gateway.control.workers import WorkerChanged
 from gateway.control.write_backs import WriteBackRecord
 from gateway.errors import RefusedError, StoreUnavailableError
 from gateway.link import WriteBackCounts, WriteBackFailed, decode, encode
-from gateway.ports import Actor
+from gateway.ports import Actor, WorkerState
 from gateway.ports.write_backs import RepairReport, WriteBackFailure
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def test_failures_outlive_a_restart_and_are_cleared_by_a_repair_that_left_
 async def test_what_nobody_could_tell_is_a_failure_too(tmp_path: Path) -> None:
     """A worker that died, and a gateway that did not end in order; one that did leaves none."""
     record, clock = await started(tmp_path)
-    died = WorkerChanged(1, "dead", detail="killed", unexpected=True)
+    died = WorkerChanged(1, WorkerState.DEAD, detail="killed", unexpected=True)
     record.heard(died)
     record.follow(on=True)
     clock.at_us = 2_000
