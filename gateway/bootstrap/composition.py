@@ -123,7 +123,6 @@ def _join(
     controller = Controller(
         rollout.begin(plan, beginning.state),
         journal=beginning.journal,
-        lease=beginning.lease,
         clock=clock,
         workers=workers,
         snapshots=snapshots,

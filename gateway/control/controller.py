@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from gateway.control.snapshots import Snapshots
     from gateway.control.workers import WorkerPool
     from gateway.core.analysis import Inputs
-    from gateway.ports import Actor, Clock, Command, Lease, ProbeResult, StateStore
+    from gateway.ports import Actor, Clock, Command, ProbeResult, StateStore
 
 Exemplars = dict[str, tuple[str, int, int]]
 """By cell: trace id, duration and instant in microseconds."""
@@ -68,7 +68,6 @@ class Controller:
         engine: rollout.Engine,
         *,
         journal: Journal,
-        lease: Lease,
         clock: Clock,
         workers: WorkerPool,
         snapshots: Snapshots,
@@ -83,7 +82,6 @@ class Controller:
         fleet: Fleet | None = None,
     ) -> None:
         self._journal = journal
-        self._lease = lease
         self._clock = clock
         self._workers = workers
         self._snapshots = snapshots

@@ -1,4 +1,4 @@
-"""The right to decide, for a gateway that stands alone; a fleet has its lease in Redis."""
+"""The right to decide. A lone gateway holds it; a fleet's is `adapters/redis_store/lease`."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ without them when they are away.
 
 | call | by | how often |
 |---|---|---|
-| `FleetLease.renew` | the lease loop of every replica | a few times per term |
-| `Board.post` | the push loop of every replica | once a second; at once on alarm or a new version |
+| `FleetLease.renew` | the `lease` loop of every replica | a few times per term |
+| `Board.post` | the `post` loop of every replica | once a second; at once on alarm or new version |
 | `Board.read` | who waits for the others to confirm a stop | every 50 ms, for a second at most |
-| `Board.listen` | the follower loop of every replica | one subscription |
+| `Board.listen` | the `listen` loop of every replica | one subscription |
 | `Ledger.exchange` | the shares loop of every replica, all keys at once | while limits are in use |
 | `FleetStore.commit` | the holder, and whoever carries out a person's order | per change |
 

@@ -117,7 +117,6 @@ class Replica:
         self.controller = Controller(
             rollout.begin(room.plan, state),
             journal=self.journal,
-            lease=self.lease,
             clock=self.clock,
             workers=self.workers,
             snapshots=snapshots,

@@ -47,7 +47,7 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure that somebody reported at that replica; `age_us` when it was posted."""
+    """A figure that somebody reported at that replica."""
 
     draft: MeasurementDraft
 

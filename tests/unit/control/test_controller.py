@@ -16,7 +16,6 @@ from gateway.control import records
 from gateway.control.comparing import WAITING, Bounds, Comparing
 from gateway.control.controller import Controller
 from gateway.control.journal import Journal
-from gateway.control.lease import SoleLease
 from gateway.control.measurements import Measurements
 from gateway.control.proving import Proving
 from gateway.control.snapshots import Snapshots
@@ -120,7 +119,6 @@ class Room:
         return Controller(
             engine,
             journal=self.journal,
-            lease=SoleLease(),
             clock=self.clock,
             workers=workers,
             snapshots=Snapshots(workers=1),
