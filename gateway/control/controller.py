@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from gateway.control.snapshots import Snapshots
     from gateway.control.workers import WorkerPool
     from gateway.core.analysis import Inputs
-    from gateway.ports import Actor, Clock, Command, ProbeResult, StateStore
+    from gateway.ports import Actor, Clock, Command, StateStore
 
 Exemplars = dict[str, tuple[str, int, int]]
 """By cell: trace id, duration and instant in microseconds."""
@@ -117,10 +117,13 @@ class Controller:
             senses=self._senses,
             clock=clock,
             comparing=comparing,
+            proving=proving,
+            mirror_changed=self._mirror_changed,
             look=self._look,
             together=self.together,
         )
-        self.heard, self.worker_changed = self._hearing.heard, self._hearing.worker_changed
+        self.heard, self.probed = self._hearing.heard, self._hearing.probed
+        self.worker_changed = self._hearing.worker_changed
         self.note_change = self._turns.note_change
         """For those beside the rollout whose changes are audited, too."""
         self._desk = Desk(comparing, self.note_change)
@@ -302,15 +305,6 @@ class Controller:
         )
         self._senses.reported(await self.store.reports(since_us=now_us - REPORTS_KEPT_US))
         self._followers.remember(await self.store.latest_events(limit=50))
-
-    async def probed(self, result: ProbeResult) -> None:
-        """Take in one answer of a system's `/health`; a change of it is looked at at once."""
-        failures, came_back = self._senses.probed(result)
-        if self._proving.probed(result):
-            await self._mirror_changed("mirror.unproven", self._proving.doubt)
-        if failures == self._turns.engine.plan.fairness.probe_failures or came_back:
-            async with self._order:
-                await self._look()
 
     async def tick(self) -> None:
         """Look once, whatever happened, and store what could not be stored before."""

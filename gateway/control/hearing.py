@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from gateway.control.comparing import Comparing
     from gateway.control.fleet.together import Together
+    from gateway.control.proving import Proving
     from gateway.control.senses import Senses
     from gateway.control.turns import Turns
     from gateway.control.workers import WorkerChanged
-    from gateway.ports import Clock
+    from gateway.ports import Clock, ProbeResult
 
 ALARM_PAUSE_US: Final = 100_000
 """While evidence stands, look at most this often between ticks."""
@@ -41,6 +42,8 @@ class Hearing:
         senses: Senses,
         clock: Clock,
         comparing: Comparing,
+        proving: Proving,
+        mirror_changed: Callable[[str, str], Awaitable[None]],
         look: Callable[[], Awaitable[None]],
         together: Together | None,
     ) -> None:
@@ -49,6 +52,8 @@ class Hearing:
         self._senses = senses
         self._clock = clock
         self._comparing = comparing
+        self._proving = proving
+        self._mirror_changed = mirror_changed
         self._look = look
         self._together = together
 
@@ -104,6 +109,15 @@ class Hearing:
                 worker=message.worker,
             )
             await self._look()
+
+    async def probed(self, result: ProbeResult) -> None:
+        """Take in one answer of a system's `/health`; a change of it is looked at at once."""
+        failures, came_back = self._senses.probed(result)
+        if self._proving.probed(result):
+            await self._mirror_changed("mirror.unproven", self._proving.doubt)
+        if failures == self._turns.engine.plan.fairness.probe_failures or came_back:
+            async with self._order:
+                await self._look()
 
     async def worker_changed(self, change: WorkerChanged) -> None:
         """Take note of a worker that came, left or died."""
