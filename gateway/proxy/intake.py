@@ -110,6 +110,14 @@ class Intake(asyncio.Protocol):
             self.transport.resume_reading()
         return head, body
 
+    def forget_ahead(self) -> None:
+        """Serve none of what is in line; what still comes is read and dropped."""
+        self.ahead.clear()
+        self.ahead_bytes = 0
+        if self.full:
+            self.full = False
+            self.transport.resume_reading()
+
     def data_received(self, data: bytes) -> None:
         """Read on; a bodiless or length-delimited request seen before takes the short way."""
         if self.parser is None and self.phase is IDLE:
@@ -318,7 +326,7 @@ class Intake(asyncio.Protocol):
 
     def expect_body(self, head: Head) -> None:
         """Start the body's deadline and ask for it, once it is this request's turn."""
-        if self.exchange is None and not self.ahead:
+        if self.exchange is None and not self.ahead and self.phase < WRITING:
             self.phase = BODY
             self.deadline_us = self.plane.now_us + self.plane.settings.body_timeout_ms * 1000
             if head.expects_continue:

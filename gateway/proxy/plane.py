@@ -29,6 +29,7 @@ from gateway.link import Routing
 from gateway.proxy.access_log import AccessLog
 from gateway.proxy.cells import render
 from gateway.proxy.configuration import CLIENT, UPSTREAM
+from gateway.proxy.door import Door
 from gateway.proxy.guard import Rules
 from gateway.proxy.mirror import Mirror
 from gateway.proxy.pool import Pool
@@ -160,7 +161,11 @@ class Plane:
         self.tracing: Tracing | None = None
         self.access_log = AccessLog(settings.access_log_every)
         self.connections: set[ClientConnection] = set()
-        self.per_address: dict[str, int] = {}
+        self.door = Door(
+            limit=settings.connections,
+            per_address=settings.connections_per_address,
+            told=settings.connections_told,
+        )
         self.heads: dict[bytes, Head] = {}
         self.shapes = Shapes(self.rules)
         self.in_flight = 0

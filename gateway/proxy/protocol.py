@@ -13,12 +13,15 @@ can be trusted.
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import termios
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gateway.proxy import local
 from gateway.proxy.bodies import JOIN_BELOW_BYTES
+from gateway.proxy.door import Entry
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.guard import Refusal
 from gateway.proxy.intake import (
@@ -44,19 +47,22 @@ if TYPE_CHECKING:
 
 _LINGER_US: Final = 1_000_000
 _FLUSH_US: Final = 5_000_000
-_TOLD: Final = 32
-"""How many connections beyond the bound are told so; the rest is reset, to keep descriptors."""
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
+_COUNT: Final = struct.Struct("i")
 
 
 class ClientConnection(Intake):
     """See the module."""
 
-    __slots__ = ("address", "answered", "eof", "forwarded", "last", "serving")
+    __slots__ = (
+        "address", "answered", "entry", "eof", "forwarded", "give_up_us", "last", "serving",
+    )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
         super().__init__(plane)
         self.address = ""
+        self.entry = Entry.CUT_OFF
+        self.give_up_us = 0
         self.answered = False
         self.forwarded = b"\r\n"
         self.last: Head | None = None
@@ -75,18 +81,13 @@ class ClientConnection(Intake):
             self.address.encode(),
             plane.scheme,
         )
-        count = plane.per_address.get(self.address, 0) + 1
-        plane.per_address[self.address] = count
+        self.entry = plane.door.enter(self.address)
         plane.connections.add(self)
         self.transport.set_write_buffer_limits(0)  # so that pause_writing means: not all sent
-        settings = plane.settings
-        self.deadline_us = plane.now_us + settings.header_timeout_ms * 1000
-        if (
-            0 < settings.connections < len(plane.connections)
-            or 0 < settings.connections_per_address < count
-        ):
+        self.deadline_us = plane.now_us + plane.settings.header_timeout_ms * 1000
+        if self.entry is not Entry.INSIDE:
             plane.refuse("connections")
-            if 0 < settings.connections < len(plane.connections) - _TOLD:
+            if self.entry is Entry.CUT_OFF:
                 self._reset()
             else:
                 self._refuse(Refusal(503, "Too many connections."))
@@ -96,11 +97,7 @@ class ClientConnection(Intake):
         del exc
         plane = self.plane
         plane.connections.discard(self)
-        count = plane.per_address.get(self.address, 1) - 1
-        if count > 0:
-            plane.per_address[self.address] = count
-        else:
-            plane.per_address.pop(self.address, None)
+        plane.door.leave(self.address, self.entry)
         if self.exchange is not None:
             self.exchange.client = None
             self.exchange = None
@@ -121,7 +118,9 @@ class ClientConnection(Intake):
 
     def resume_writing(self) -> None:
         """Go on with what waited for the client to read."""
-        if self.phase is WRITING:
+        if self.phase is LINGERING:
+            self.deadline_us = self.plane.now_us + _LINGER_US
+        elif self.phase is WRITING:
             self.phase = BUSY
             if self.exchange is not None:
                 self.deadline_us = (
@@ -220,14 +219,16 @@ class ClientConnection(Intake):
 
     def _close(self) -> None:
         """Send what is left, then close; unread bytes would make it a reset, eating the answer."""
-        self.ahead.clear()
+        self.forget_ahead()
+        plane = self.plane
+        self.give_up_us = plane.now_us + plane.settings.write_timeout_ms * 1000
         if self.eof or not self.transport.can_write_eof():
             self.phase = CLOSING
-            self.deadline_us = self.plane.now_us + _FLUSH_US
+            self.deadline_us = self.give_up_us
             self.transport.close()
             return
         self.phase = LINGERING
-        self.deadline_us = self.plane.now_us + _LINGER_US
+        self.deadline_us = plane.now_us + _LINGER_US
         self.transport.write_eof()
 
     def expire(self) -> None:
@@ -238,8 +239,23 @@ class ClientConnection(Intake):
             self.phase = CLOSING
             self.deadline_us = self.plane.now_us + _FLUSH_US
             self.transport.close()
+        elif self.phase is LINGERING and self._arrived():
+            self.transport.abort()
+        elif self.phase is LINGERING and self.plane.now_us < self.give_up_us:
+            self.deadline_us = self.plane.now_us + _LINGER_US
         else:
             self._reset()
+
+    def _arrived(self) -> bool:
+        """Tell whether the client's side has acknowledged all that was sent."""
+        if self.transport.get_write_buffer_size():
+            return False
+        raw = self.transport.get_extra_info("socket")
+        try:
+            (waiting,) = _COUNT.unpack(fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, _COUNT.pack(0)))
+        except OSError:
+            return True  # not a question for this kind of socket or system
+        return bool(waiting == 0)
 
     def _reset(self) -> None:
         """Give up at once: what the kernel still holds for a client that does not read goes too."""

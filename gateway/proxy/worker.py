@@ -50,6 +50,7 @@ _M_TOP_PAD: Final = -2
 _PARENT_GONE: Final = 3
 _KEPT_DESCRIPTORS: Final = 64
 _FEWEST_CONNECTIONS: Final = 64
+_OF_WHICH_TOLD: Final = 16
 _GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 
@@ -154,7 +155,7 @@ def run_worker(settings: DataPlaneSettings, *, number: int, listen_fd: int, link
     """Serve until told to leave; return the exit code."""
     _die_with_parent()
     _keep_freed_memory()
-    settings = replace(settings, connections=_room(settings))
+    settings = _with_room(settings)
     listener = socket.socket(fileno=listen_fd)
     link = socket.socket(fileno=link_fd)
     link.settimeout(0)
@@ -173,7 +174,7 @@ def _named(class_path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _room(settings: DataPlaneSettings) -> int:
+def _with_room(settings: DataPlaneSettings) -> DataPlaneSettings:
     """Take all descriptors the system allows; refuse clients before there are none left.
 
     A worker without descriptors cannot even say no. Upstream connections, the mirror's and a few
@@ -181,9 +182,11 @@ def _room(settings: DataPlaneSettings) -> int:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    kept = 2 * (settings.upstream_connections + settings.mirror_in_flight) + _KEPT_DESCRIPTORS
-    allowed = max(_FEWEST_CONNECTIONS, hard - kept)
-    return min(settings.connections or allowed, allowed)
+    told = min(settings.connections_told, hard // _OF_WHICH_TOLD)
+    upstream = 2 * (settings.upstream_connections + settings.mirror_in_flight)
+    allowed = max(_FEWEST_CONNECTIONS, hard - upstream - told - _KEPT_DESCRIPTORS)
+    connections = min(settings.connections or allowed, allowed)
+    return replace(settings, connections=connections, connections_told=told)
 
 
 def _loop_factory() -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
+
+import pytest
 
 from gateway.proxy.intake import Phase
 from tests.support.dataplane import (
@@ -91,3 +94,63 @@ async def test_an_early_hint_leaves_no_deadline_behind() -> None:
     assert connection.deadline_us > 0
     connection.resume_writing()
     assert (connection.phase, connection.deadline_us) == (Phase.BUSY, 0)
+
+
+async def slow_read(reader: asyncio.StreamReader, *, per_second: int) -> bytes:
+    """Read to the end, so many bytes a second."""
+    said = b""
+    while piece := await reader.read(per_second // 20):
+        said += piece
+        await asyncio.sleep(0.05)
+    return said
+
+
+LAST_WORDS = {
+    "asked for": (b"HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n"),
+    "of HTTP/1.0": (b"HTTP/1.0\r\nHost: g\r\n\r\n"),
+    "before a fault": (b"HTTP/1.1\r\nHost: g\r\n\r\nGET /x HTTP/1.1\r\nHost: \0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("words", LAST_WORDS.values(), ids=LAST_WORDS)
+async def test_a_last_answer_reaches_a_slow_reader_whole(words: bytes) -> None:
+    """However the connection comes to its end."""
+    body = bytes(range(256)) * 1_600
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with (
+        RecordingUpstream(answer) as old,
+        data_plane(unlimited(old.url, UNREACHABLE)) as gateway,
+    ):
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        raw.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", gateway.port))
+        reader, writer = await asyncio.open_connection(sock=raw, limit=8_192)
+        writer.write(b"GET /api/property-listings/x " + words)
+        said = await asyncio.wait_for(slow_read(reader, per_second=200_000), 20)
+        writer.close()
+    assert said.partition(b"\r\n\r\n")[2][: len(body)] == body
+
+
+async def test_who_reads_nothing_gets_no_second_answer() -> None:
+    """Whatever is asked after an answer that was not read, with a body or without one."""
+    big = b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + b"x" * 20_000_000
+    async with (
+        RecordingUpstream(big) as old,
+        data_plane(unlimited(old.url, UNREACHABLE, write_timeout_ms=1_000)) as gateway,
+    ):
+        _, writer = await gateway.connect()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"GET /api/property-listings/x HTTP/1.1\r\nHost: g\r\n\r\n")
+        while not old.requests:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        for _ in range(5):
+            writer.write(POST % (1, 3))
+            await asyncio.sleep(0.02)
+            writer.write(b"abc")
+            await asyncio.sleep(0.02)
+        while gateway.plane.connections:
+            await asyncio.sleep(0.05)
+        assert len(old.requests) == 1
+        writer.transport.abort()
