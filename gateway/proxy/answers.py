@@ -97,7 +97,7 @@ def read_answer(  # noqa: C901 - one row per field that means something
     bodiless = to_head or status in {_NO_CONTENT, _NOT_MODIFIED} or status < FIRST_FINAL
     if not bodiless and (chunked == (length != EMPTY)):
         return None  # neither or both: nobody could say where this answer ends
-    if status == _NO_CONTENT:
+    if status == _NO_CONTENT or status < FIRST_FINAL:
         named.add(b"content-length")
     if named - _ORDINARY:
         kept = without(kept, named)

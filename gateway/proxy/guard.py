@@ -50,7 +50,7 @@ class Head:
     forward: bytes
     length: int
     keep_alive: bool
-    persistent_1_0: bool
+    is_1_0: bool
     expects_continue: bool
     client_id: bytes | None
     api_key: bytes | None
@@ -58,7 +58,6 @@ class Head:
     operator_token: bytes | None
     request_id: bytes | None
     traceparent: bytes | None
-    host: bytes | None
     idempotency_key: bytes | None
 
 
@@ -289,7 +288,8 @@ def _inspect(
     target = _origin_form(target, reading.host)
     if reading.host is not None:
         forwarded.append(b"X-Forwarded-Host: %b\r\n" % reading.host)
-    persistent_1_0 = version == "1.0" and b"keep-alive" in reading.connection
+    is_1_0 = version == "1.0"
+    wants_more = b"close" not in reading.connection
     return Head(
         method=method,
         path=target.partition(b"?")[0],
@@ -297,16 +297,15 @@ def _inspect(
         is_head=method == b"HEAD",
         forward=b"".join((method, b" ", target, b" HTTP/1.1\r\n", *forwarded)),
         length=CHUNKED if reading.chunked else reading.length,
-        keep_alive=b"close" not in reading.connection and (version == "1.1" or persistent_1_0),
-        persistent_1_0=persistent_1_0,
-        expects_continue=reading.expects_continue and version == "1.1",
+        keep_alive=wants_more and (not is_1_0 or b"keep-alive" in reading.connection),
+        is_1_0=is_1_0,
+        expects_continue=reading.expects_continue and not is_1_0,
         client_id=reading.client_id or None,
         api_key=reading.api_key or None,
         forced=reading.forced,
         operator_token=reading.operator_token,
         request_id=reading.request_id,
         traceparent=reading.traceparent,
-        host=reading.host,
         idempotency_key=reading.idempotency_key,
     )
 

@@ -82,6 +82,8 @@ class Pool:
         if not self.waiting:
             self.waiting_since_us = now_us
         self.waiting.append((now_us, call))
+        if self.idle and len(self.all) + len(self.opening) >= self.connections:
+            self.idle[0].close()  # the one at rest for longest makes room for a fresh one
         self._open_more()
         return False
 

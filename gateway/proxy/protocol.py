@@ -174,7 +174,7 @@ class ClientConnection(Intake):
 
     def interim(self, raw: bytes) -> None:
         """Send an early hint, to clients that can take one."""
-        if self.last is not None and not self.last.persistent_1_0 and self.last.host is not None:
+        if self.last is not None and not self.last.is_1_0:
             self.transport.write(raw)
 
     def answer(self, forward: bytes, mark: bytes, identity: bytes, body: Body) -> None:
@@ -188,7 +188,7 @@ class ClientConnection(Intake):
         )
         if final:
             end = b"\r\nConnection: close\r\n\r\n"
-        elif last.persistent_1_0:
+        elif last.is_1_0:
             end = b"\r\nConnection: keep-alive\r\n\r\n"
         else:
             end = HEAD_END

@@ -24,6 +24,7 @@ _VARIABLE: Final = re.compile(
 _LENGTH: Final = b"\r\ncontent-length: "
 _REQUEST_ID: Final = b"\r\nx-request-id: "
 _TRACE: Final = b"\r\ntraceparent: "
+_TRACE_STATE: Final = b"\r\ntracestate:"
 _NAMES: Final = (_LENGTH, _REQUEST_ID, _TRACE)
 _NO_TRACE: Final = b"0" * 32
 _NO_SPAN: Final = b"0" * 16
@@ -64,9 +65,9 @@ class Shapes:
                 trace = value
         return Head(
             template.method, template.path, template.is_read, template.is_head, template.forward,
-            length, template.keep_alive, template.persistent_1_0, template.expects_continue,
+            length, template.keep_alive, template.is_1_0, template.expects_continue,
             template.client_id, template.api_key, template.forced, template.operator_token,
-            request_id, trace, template.host, template.idempotency_key,
+            request_id, trace, template.idempotency_key,
         )  # fmt: skip
 
     def learn(self, raw: bytes, head: Head) -> None:
@@ -79,6 +80,8 @@ class Shapes:
         lower = raw.lower()
         if any(lower.count(name[:-1]) != names.count(name) for name in _NAMES):
             return
+        if _TRACE_STATE in lower:
+            return  # travels on only with a trace that is valid
         if len(self._known) >= _ENTRIES:
             self._known.clear()
         del pieces[2::3]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _HEAD_END: Final = b"\r\n\r\n"
 _MAX_HEAD_BYTES: Final = 64 * 1024
+_LOWEST: Final = 100
 _SWITCHING: Final = 101
 
 
@@ -85,7 +86,7 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "answer", "answer_bytes", "call", "complete", "deadline_us", "headers", "idle_since_us",
         "need", "opening", "parser", "parts", "pool", "reason", "served", "skip", "spare",
-        "surplus", "transport",
+        "surplus", "transport", "unsent",
     )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
@@ -95,6 +96,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline_us = 0
         self.idle_since_us = 0
         self.served = 0
+        self.unsent = False
         self.parser: httptools.HttpResponseParser | None = None
         self.spare: httptools.HttpResponseParser | None = None
         self.need = 0
@@ -131,6 +133,14 @@ class UpstreamConnection(asyncio.Protocol):
         """Keep the transport; writes go to the kernel at once."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(0)
+
+    def pause_writing(self) -> None:
+        """Note that part of a request is not sent yet."""
+        self.unsent = True
+
+    def resume_writing(self) -> None:
+        """Note that it is."""
+        self.unsent = False
 
     def data_received(self, data: bytes) -> None:
         """Read on; see the module for the short way."""
@@ -264,7 +274,7 @@ class UpstreamConnection(asyncio.Protocol):
                 status, self.reason, self.headers,
                 keep_alive=parser.should_keep_alive(), to_head=to_head,
             )
-            if known and status != _SWITCHING
+            if known and status >= _LOWEST and status != _SWITCHING
             else None
         )  # fmt: skip
         if answer is None:
@@ -321,7 +331,7 @@ class UpstreamConnection(asyncio.Protocol):
             answer = replace(answer, forward=answer.forward + field, length=len(body))
         elif answer.length == EMPTY:
             body = b""
-        if reuse and answer.keep_alive:
+        if reuse and answer.keep_alive and not self.unsent:
             self.pool.free(self)
         else:
             self.close()

@@ -289,3 +289,49 @@ async def test_an_overlong_answer_is_502() -> None:
         ):
             assert (await gateway.ask()).status == 502
             assert not gateway.plane.old.pool.all
+
+
+@pytest.mark.parametrize("status", [0, 1, 99])
+async def test_a_status_below_100_is_no_answer(status: int) -> None:
+    """Neither a final one nor the prelude to one."""
+    raw = b"HTTP/1.1 %03d X\r\nContent-Length: 0\r\n\r\n" % status
+    async with (
+        RecordingUpstream(raw) as old,
+        data_plane(unlimited(old.url, UNREACHABLE)) as gateway,
+    ):
+        assert (await gateway.ask()).status == 502
+
+
+async def test_connections_at_rest_make_room_for_a_fresh_one() -> None:
+    """All are at rest for longer than a first request may ride: that is no reason to refuse it."""
+    async with (
+        RecordingUpstream() as old,
+        data_plane(
+            unlimited(old.url, UNREACHABLE, upstream_connections=4, upstream_rest_ms=50)
+        ) as gateway,
+    ):
+        await asyncio.gather(*(gateway.ask() for _ in range(16)))
+        assert len(gateway.plane.old.pool.idle) == 4
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            assert (await gateway.ask()).status == 200
+            assert len(gateway.plane.old.pool.all) <= 4
+
+
+async def test_an_answer_to_half_a_request_ends_the_connection() -> None:
+    """What is left of the body would be the system's next request."""
+
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"Content-Length: 8000000" in head:
+            writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+            await asyncio.sleep(5)
+        writer.write(OK)
+
+    server = await asyncio.start_server(hasty, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with data_plane(unlimited(url, UNREACHABLE)) as gateway:
+        assert (await gateway.ask(SYNC, "POST", body=b"x" * 8_000_000)).status == 413
+        assert not gateway.plane.old.pool.all
+        assert (await asyncio.wait_for(gateway.ask(SYNC, "POST", body=b"{}"), 3)).status == 200
+    server.close()

@@ -102,6 +102,20 @@ async def test_a_callers_ids_are_kept() -> None:
         assert upstream.requests[1].header("traceparent") != "00-0-0-00"
 
 
+async def test_a_trace_that_is_not_valid_costs_the_next_one_nothing() -> None:
+    """Its state is dropped with it; what comes in the same shape afterwards keeps its own."""
+    good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    none = f"00-{'0' * 32}-00f067aa0ba902b7-01"
+    async with (
+        RecordingUpstream() as upstream,
+        data_plane(unlimited(upstream.url, upstream.url)) as gateway,
+    ):
+        for trace in (good, none, good):
+            await gateway.ask(headers={"tracestate": "a=b", "traceparent": trace})
+        states = [request.header("tracestate") for request in upstream.requests]
+        assert states == ["a=b", None, "a=b"]
+
+
 async def test_hop_by_hop_fields_stop_here() -> None:
     """What belongs to one connection, and what Connection names, does not travel on."""
     answer = (
@@ -210,6 +224,30 @@ async def test_early_hints_are_passed_on() -> None:
         assert answer.startswith(
             b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n"
         )
+
+
+@pytest.mark.parametrize("more", [b"", b"Host: g\r\n", b"Host: g\r\nConnection: keep-alive\r\n"])
+async def test_http_1_0_is_given_no_early_hint(more: bytes) -> None:
+    """It has no 1xx."""
+    raw = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK
+    async with (
+        RecordingUpstream(raw) as upstream,
+        data_plane(unlimited(upstream.url, upstream.url)) as gateway,
+    ):
+        answer = await gateway.exchange(b"GET /api/property-listings/x HTTP/1.0\r\n%b\r\n" % more)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_an_early_hint_has_no_length() -> None:
+    """An upstream that gives it one does not mislead the client."""
+    raw = b"HTTP/1.1 103 Early Hints\r\nContent-Length: 4\r\nLink: </a>\r\n\r\n" + OK
+    async with (
+        RecordingUpstream(raw) as upstream,
+        data_plane(unlimited(upstream.url, upstream.url)) as gateway,
+    ):
+        answer = await gateway.exchange(b"GET /api/property-listings/x HTTP/1.1\r\nHost: g\r\n\r\n")
+        assert answer.count(b"Content-Length") == 1
+        assert answer.endswith(b"\r\n\r\nok")
 
 
 async def test_a_client_that_half_closes_gets_its_answer() -> None:
