@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from gateway.ports.keys import Claim, Verdict
@@ -37,7 +38,10 @@ _COLUMN_ADDED: Final = "alter table keys add column begun integer not null defau
 
 
 class SqliteKeys:
-    """See the module. Belongs to one thread, which opens the file with its first call."""
+    """See the module. Belongs to one thread, which opens the file with its first call.
+
+    Another may close it: that waits for the call under way, and there is none afterwards.
+    """
 
     threads = 1
 
@@ -49,8 +53,12 @@ class SqliteKeys:
         self._prune_every = prune_every
         self._database: sqlite3.Connection | None = None
         self._claims = 0
+        self._lock = Lock()
+        self._closed = False
 
     def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise sqlite3.ProgrammingError("the keys are closed")
         if self._database is None:
             database = sqlite3.connect(
                 self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
@@ -69,14 +77,15 @@ class SqliteKeys:
         self, scope: bytes, fingerprint: bytes, *, side: str, now_s: int, lease_s: int, ttl_s: int
     ) -> Claim:
         """Take the key, or say what is known of it."""
-        database = self._open()
-        database.execute("begin immediate")
-        try:
-            answer = self._claim(database, scope, fingerprint, side, now_s, lease_s, ttl_s)
-        except BaseException:
-            database.execute("rollback")
-            raise
-        database.execute("commit")
+        with self._lock:
+            database = self._open()
+            database.execute("begin immediate")
+            try:
+                answer = self._claim(database, scope, fingerprint, side, now_s, lease_s, ttl_s)
+            except BaseException:
+                database.execute("rollback")
+                raise
+            database.execute("commit")
         return answer
 
     def _claim(  # noqa: PLR0917 - `claim`, inside its transaction
@@ -111,18 +120,20 @@ class SqliteKeys:
 
     def finish(self, scope: bytes, *, side: str, head: bytes, body: bytes) -> None:
         """Store the final answer."""
-        self._open().execute(
-            "update keys set state = 'done', side = ?, head = ?, body = ? where scope = ?",
-            (side, head, body, scope),
-        )
+        with self._lock:
+            self._open().execute(
+                "update keys set state = 'done', side = ?, head = ?, body = ? where scope = ?",
+                (side, head, body, scope),
+            )
 
     def reopen(self, scope: bytes, *, side: str, begun: bool) -> None:
         """Let the same request try again on this side; `begun`: part of it may have arrived."""
-        self._open().execute(
-            "update keys set state = 'open', side = ?, begun = begun or ?"
-            " where scope = ? and state = 'pending'",
-            (side, begun, scope),
-        )
+        with self._lock:
+            self._open().execute(
+                "update keys set state = 'open', side = ?, begun = begun or ?"
+                " where scope = ? and state = 'pending'",
+                (side, begun, scope),
+            )
 
     def _prune(self, database: sqlite3.Connection, now_s: int) -> None:
         if self._claims % self._prune_every == 0:
@@ -136,6 +147,8 @@ class SqliteKeys:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        with self._lock:
+            self._closed = True
+            if self._database is not None:
+                self._database.close()
+                self._database = None

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 
 from gateway.proxy.bodies import tail
+from gateway.proxy.chunks import Chunks, MalformedChunkError
 from gateway.proxy.guard import CHUNKED, Head, Refusal, inspect
 from gateway.proxy.problems import CONTINUE
 from gateway.proxy.reading import LARGE_BYTES, read_large
@@ -36,7 +37,10 @@ _AHEAD: Final = 256
 _HTTP: Final = frozenset({b" HTTP/1.1", b" HTTP/1.0"})
 _OPENING_BYTES: Final = 16 * 1024
 _CHUNK_OVERHEAD_BYTES: Final = 64 * 1024
-_CHUNK_OVERHEAD_FACTOR: Final = 8
+_CONTENT_PER_OVERHEAD: Final = 4
+_STRAY_BYTES: Final = 64
+_PARTS: Final = 4_096
+"""A body in more pieces is put together in between: each costs as much as fifty bytes."""
 
 
 class Phase(IntEnum):
@@ -65,9 +69,9 @@ class Intake(asyncio.Protocol):
     """See the module; `ClientConnection` is the other half."""
 
     __slots__ = (
-        "ahead", "ahead_bytes", "begun", "body_bytes", "deadline_us", "exchange", "full", "head",
-        "headers", "need", "opening", "parser", "parts", "phase", "plane", "raw_bytes", "refusal",
-        "spare", "target", "trail", "transport",
+        "ahead", "ahead_bytes", "begun", "body_bytes", "chunks", "deadline_us", "ended", "exchange",
+        "full", "head", "headers", "need", "opening", "parser", "parts", "phase", "plane",
+        "raw_bytes", "refusal", "spare", "target", "trail", "transport",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
@@ -92,6 +96,8 @@ class Intake(asyncio.Protocol):
         self.opening = b""
         self.trail = b""
         self.begun = False
+        self.ended = False
+        self.chunks: Chunks | None = None
 
     def serve(self, head: Head, body: Body) -> None:
         """Answer a complete request; the connection is free for it."""
@@ -228,15 +234,25 @@ class Intake(asyncio.Protocol):
             if self.head is None and len(self.opening) < _OPENING_BYTES:
                 self.opening += piece
             at = end
+            self.ended = False
             parser.feed_data(piece)
+            if not self.begun and self.raw_bytes > _STRAY_BYTES:
+                self.refusal = self.refusal or Refusal(400, "Too many empty lines.")
+                raise httptools.HttpParserError
         if self.begun:
             self.trail = (self.trail + data[-3:])[-3:]
 
     def _piece_end(self, data: bytes, at: int) -> int:
-        """Find where the message may end: its counted bytes, or an empty line."""
+        """Find where the message may end: by its length, its chunks, or at an empty line."""
         head = self.head
         if head is not None and head.length > 0:
             return min(len(data), at + head.length - self.body_bytes)
+        if self.chunks is not None:
+            try:
+                return self.chunks.end(data, at)
+            except MalformedChunkError:
+                self.refusal = Refusal(400, "The size of a chunk cannot be read.")
+                raise httptools.HttpParserError from None
         if at == 0 and self.trail:  # the empty line may have begun in what came before
             early = (self.trail + data[:3]).find(HEAD_END)
             if early >= 0:
@@ -260,7 +276,7 @@ class Intake(asyncio.Protocol):
         elif self.head.length == CHUNKED and self.raw_bytes - self.body_bytes > (
             rules.max_header_bytes
             + _CHUNK_OVERHEAD_BYTES
-            + _CHUNK_OVERHEAD_FACTOR * self.body_bytes
+            + self.body_bytes // _CONTENT_PER_OVERHEAD
         ):
             self.refusal = Refusal(400, "More chunk framing than content.")
 
@@ -282,13 +298,16 @@ class Intake(asyncio.Protocol):
     def _between(self) -> None:
         """Forget the last message; what comes now belongs to the next."""
         self.opening = self.trail = b""
+        self.chunks = None
         self.raw_bytes = 0
         self.head = None
         self.headers = []
         self.parts = []
 
     def on_message_begin(self) -> None:
-        """Start a head."""
+        """Start a head; one that begins where another was thought to go on is not believed."""
+        if self.ended:
+            raise ValueError
         self.begun = True
         self.target = b""
         self.body_bytes = 0
@@ -316,6 +335,8 @@ class Intake(asyncio.Protocol):
             raise ValueError(head.detail)  # noqa: TRY004 - no type is wrong, the request is
         self.head = head
         self.headers = []
+        if head.length == CHUNKED:
+            self.chunks = Chunks()
         if head.length == CHUNKED or head.length > 0:
             self.expect_body(head)
 
@@ -340,6 +361,8 @@ class Intake(asyncio.Protocol):
             self.refusal = Refusal(413, f"The body is larger than {limit} bytes.")
             raise ValueError
         self.parts.append(body)
+        if len(self.parts) > _PARTS:
+            self.parts = [b"".join(self.parts)]
 
     def on_message_complete(self) -> None:
         """Put the request in line."""
@@ -353,6 +376,7 @@ class Intake(asyncio.Protocol):
             self.full = True
             self.transport.pause_reading()
         self.begun = False
+        self.ended = True
         self._between()
 
 

@@ -3,13 +3,15 @@ Writes with an `Idempotency-Key`: done once, and answered from a store when they
 
 Such a request leaves the fast path. Its key is claimed in a store, durably, before anything is
 sent; while it is under way a second one is told so (409), afterwards it gets the stored answer, and
-the same key with another request is refused (422). The key belongs to one client and one route, and
-to the system it was first sent to: what may have been begun on one side is not begun on the other.
+the same key with another request is refused (422): another body, target, or `Sync-` field, since
+those change what is asked. The key belongs to one client and one route, and to the system it was
+first sent to: what may have been begun on one side is not begun on the other.
 If the store cannot be reached nothing is sent (503): a promise that cannot be kept is not made.
 
-A stored answer is a final one. After a 5xx or no answer the key stays with its system, open for
-another try by the same caller. What may have arrived there goes nowhere else any more, not even
-past an open breaker or an emergency stop; a new key would be a new write.
+A stored answer is a final one; of one too large to keep, that it was given is kept. After a 5xx or
+no answer the key stays with its system, open for another try by the same caller. What may have
+arrived there goes nowhere else any more, not even past an open breaker or an emergency stop; a new
+key would be a new write.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.ports.keys import Verdict
+from gateway.proxy.answers import SERVER_ERROR
 from gateway.proxy.problems import Answer, problem, unavailable
 
 if TYPE_CHECKING:
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from gateway.proxy.plane import Plane, Side
 
 _MAX_STORED_BYTES: Final = 4 * 1024 * 1024
-_SERVER_ERROR: Final = 500
 _UNREACHABLE: Final = unavailable("The store of idempotency keys cannot be reached.", 1)
 _UNDER_WAY: Final = problem(
     409, "A request with this Idempotency-Key is under way.", b"Retry-After: 1\r\n"
@@ -62,8 +64,10 @@ class KeyedWrites:
         """Claim the key, then send, replay or refuse."""
         head, client = exchange.head, exchange.client
         owner = head.api_key or (client.address.encode() if client is not None else b"")
-        scope = _digest(owner, head.method, head.path, head.idempotency_key or b"")
-        fingerprint = _digest(head.forward.partition(b"\r\n")[0], exchange.body)
+        # Many clients may share an address; a name only ever tells them apart further.
+        whose = (owner, head.client_id or b"")
+        scope = _digest(*whose, head.method, head.path, head.idempotency_key or b"")
+        fingerprint = _digest(*_asked(head.forward), exchange.body)
         side = self.plane.assign(head)
         self._run(
             lambda: self.store.claim(
@@ -111,14 +115,17 @@ class KeyedWrites:
     ) -> None:
         """Store the answer, then let the client have it."""
         scope, side = exchange.scope, exchange.side.name
-        if scope is None or answer.status >= _SERVER_ERROR or len(body) > _MAX_STORED_BYTES:
+        if scope is None or answer.status >= SERVER_ERROR:
             exchange.begun = True
             self.unanswered(exchange)
             tell()
             return
-        stored = bytes(body)
+        if len(body) > _MAX_STORED_BYTES:
+            _, head, stored = _too_large(answer)
+        else:
+            head, stored = answer.forward, bytes(body)
         self._run(
-            lambda: self.store.finish(scope, side=side, head=answer.forward, body=stored),
+            lambda: self.store.finish(scope, side=side, head=head, body=stored),
             lambda _: tell(),
             tell,  # the work is done; an answer that could not be stored is still the answer
         )
@@ -152,6 +159,22 @@ class KeyedWrites:
     def close(self) -> None:
         """Let the thread end with what it has."""
         self.thread.shutdown(wait=True)
+
+
+def _asked(forward: bytes) -> list[bytes]:
+    """Give what says in a head what is asked: the request line and the `Sync-` fields."""
+    first, *fields = forward.split(b"\r\n")
+    return [first, *sorted(field for field in fields if field[:5].lower() == b"sync-")]
+
+
+def _too_large(answer: AnswerHead) -> Answer:
+    """Make what stands in for an answer that is too large to keep."""
+    detail = (
+        f"This write was done and answered with {answer.status};"
+        " that answer was too large to be kept."
+    )
+    sync_id = b"Sync-Id: %b\r\n" % answer.sync_id if answer.sync_id else b""
+    return problem(410, detail, sync_id)
 
 
 def _digest(*parts: Body) -> bytes:

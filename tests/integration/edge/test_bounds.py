@@ -6,6 +6,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+import httptools
 import pytest
 
 from gateway.proxy.intake import Phase
@@ -154,3 +155,45 @@ async def test_who_reads_nothing_gets_no_second_answer() -> None:
             await asyncio.sleep(0.05)
         assert len(old.requests) == 1
         writer.transport.abort()
+
+
+async def test_a_body_of_empty_lines_is_no_dearer_than_another() -> None:
+    """The parser is called about as often for it as for a body without any: once a read."""
+    fed = 0
+
+    class Counting(httptools.HttpRequestParser):
+        def feed_data(self, data: bytes) -> None:
+            nonlocal fed
+            fed += 1
+            super().feed_data(data)
+
+    memory = Memory(asyncio.get_running_loop())
+    connection, _ = memory.fresh()
+    connection.spare = Counting(connection)
+    connection.data_received(b"POST /x HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n")
+    body = b"\r\n\r\n" * 50_000
+    connection.data_received(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+    assert memory.pool.calls[0].body == body
+    assert fed < 10
+
+
+async def test_empty_lines_before_a_request_are_few() -> None:
+    """Some clients send one; who sends hundreds only wants them read."""
+    memory = Memory(asyncio.get_running_loop())
+    connection, transport = memory.fresh()
+    connection.data_received(b"\r\n" * 10 + b"GET /x HTTP/1.1\r\nHost: g\r\n\r\n")
+    assert len(memory.pool.calls) == 1
+    connection, transport = memory.fresh()
+    connection.data_received(b"\r\n" * 1_000)
+    assert b"Too many empty lines." in transport.sent
+
+
+async def test_chunks_of_next_to_nothing_are_refused() -> None:
+    """More framing than a fourth of the content, beyond what small messages need."""
+    memory = Memory(asyncio.get_running_loop())
+    connection, transport = memory.fresh()
+    connection.data_received(b"POST /x HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(200):
+        connection.data_received(b"2\r\nxx\r\n" * 1_000)
+    assert b"More chunk framing than content." in transport.sent
+    assert not memory.pool.calls

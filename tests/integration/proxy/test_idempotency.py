@@ -231,6 +231,49 @@ async def test_an_answer_that_is_replayed_has_one_date(store) -> None:
         assert not gateway.plane.refused
 
 
+async def test_an_answer_too_large_to_keep_is_not_asked_for_twice(store) -> None:
+    """The write was done; who asks again is told so, with the id to look it up by."""
+    large = b"HTTP/1.1 200 OK\r\nSync-Id: 01J\r\nContent-Length: 5000000\r\n\r\n" + b"x" * 5_000_000
+    async with (
+        RecordingUpstream(large) as old,
+        data_plane(unlimited(old.url, UNREACHABLE)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        assert len((await post(gateway)).body) == 5_000_000
+        again = await post(gateway)
+        assert (again.status, again.headers["sync-id"]) == (410, "01J")
+        assert again.headers["sync-system"] == "old"
+        assert b"was done and answered with 200" in again.body
+        assert len(old.requests) == 1
+
+
+async def test_a_dry_run_and_the_real_thing_are_two_requests(store) -> None:
+    """One key does not stand for both: the dry run's answer would be taken for a write."""
+    async with (
+        RecordingUpstream() as old,
+        data_plane(unlimited(old.url, UNREACHABLE)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        assert (await post(gateway, **{"Sync-Dry-Run": "true"})).status == 200
+        assert (await post(gateway)).status == 422
+        again = await post(gateway, **{"User-Agent": "other", "Sync-Dry-Run": "true"})
+        assert again.headers["idempotency-replayed"] == "true"
+        assert len(old.requests) == 1
+
+
+async def test_clients_of_one_address_are_told_apart_by_their_names(store) -> None:
+    """Nobody gets another one's answer because both sit behind the same proxy."""
+    async with (
+        RecordingUpstream() as old,
+        data_plane(unlimited(old.url, UNREACHABLE)) as gateway,
+    ):
+        gateway.plane.keyed = KeyedWrites(gateway.plane, store)
+        for name in ("alice", "bob"):
+            answer = await post(gateway, **{"X-Client-Id": name})
+            assert "idempotency-replayed" not in answer.headers
+        assert len(old.requests) == 2
+
+
 async def test_without_its_store_a_keyed_write_is_not_sent(tmp_path) -> None:
     """503, because the promise could not be kept; writes without a key go on."""
     async with (
