@@ -220,6 +220,7 @@ def _workers(settings: Settings, data: socket.socket) -> WorkerPool:
         command=(sys.executable, "-m", "gateway.proxy.worker"),
         environment=worker_environment(settings),
         drain_timeout_s=settings.drain_timeout_ms / 1_000,
+        roll_timeout_s=max(settings.drain_timeout_ms, settings.sync_timeout_ms) / 1_000,
     )
 
 

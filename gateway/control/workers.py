@@ -106,12 +106,14 @@ class WorkerPool:
         command: Sequence[str],
         environment: Mapping[str, str],
         drain_timeout_s: float,
+        roll_timeout_s: float,
         silence_s: float = SILENCE_S,
     ) -> None:
         self._listener = listener
         self._command = tuple(command)
         self._environment = dict(environment)
         self._drain_timeout_s = drain_timeout_s
+        self._roll_timeout_s = roll_timeout_s
         self._silence_s = silence_s
         self._slots = [_Slot() for _ in range(workers)]
         self._numbers = count(1)
@@ -122,6 +124,7 @@ class WorkerPool:
         self._queue: asyncio.Queue[WorkerMessage] = asyncio.Queue(_QUEUE)
         self._stopping = False
         self._rolling: asyncio.Task[None] | None = None
+        self._seeing_off: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Start every slot; WorkerFailedError if one cannot serve."""
@@ -198,8 +201,16 @@ class WorkerPool:
                 slot.replaced.set()
             if old is not None:
                 slot.leaving.add(old)
-                await self._let_go(old)
-                slot.leaving.discard(old)
+                self._seeing_off.add(asyncio.create_task(self._see_off(slot, old)))
+        while self._seeing_off:
+            done, self._seeing_off = await asyncio.wait(self._seeing_off)
+            for task in done:
+                task.result()
+
+    async def _see_off(self, slot: _Slot, worker: _Worker) -> None:
+        """Let a worker that was replaced finish even what takes long."""
+        await self._let_go(worker, signal.SIGUSR1, within_s=self._roll_timeout_s)
+        slot.leaving.discard(worker)
 
     async def expect_the_end(self) -> None:
         """Replace nobody any more: a signal to the whole group may end workers before we do."""
@@ -210,7 +221,12 @@ class WorkerPool:
         """Ask all to finish and leave; the port closes at once, what was accepted is answered."""
         await self.expect_the_end()
         self._listener.close()
-        await asyncio.gather(*(self._let_go(worker) for worker in self._everyone()))
+        await asyncio.gather(
+            *(
+                self._let_go(worker, signal.SIGTERM, within_s=self._drain_timeout_s)
+                for worker in self._everyone()
+            )
+        )
 
     async def kill(self) -> None:
         """End all workers without ceremony (the start failed)."""
@@ -225,7 +241,8 @@ class WorkerPool:
         return present + [worker for slot in self._slots for worker in slot.leaving]
 
     async def _stop_keepers(self) -> None:
-        busy = [task for task in (self._rolling, *(s.keeper for s in self._slots)) if task]
+        keepers = (slot.keeper for slot in self._slots)
+        busy = [task for task in (self._rolling, *keepers, *self._seeing_off) if task]
         for task in busy:
             task.cancel()
         if busy:
@@ -379,13 +396,13 @@ class WorkerPool:
         elif isinstance(message, Drained):
             worker.finished = message.finished
 
-    async def _let_go(self, worker: _Worker) -> None:
+    async def _let_go(self, worker: _Worker, how: signal.Signals, *, within_s: float) -> None:
         """Ask one worker to drain; after the deadline it is killed, and that is said."""
         worker.state = WorkerState.DRAINING
         with contextlib.suppress(ProcessLookupError):
-            worker.process.send_signal(signal.SIGTERM)
+            worker.process.send_signal(how)
         try:
-            await asyncio.wait_for(worker.process.wait(), self._drain_timeout_s + 5)
+            await asyncio.wait_for(worker.process.wait(), within_s + 5)
         except TimeoutError:
             _log.error("worker_would_not_drain", worker=worker.number, pid=worker.process.pid)
         await self._bury(worker, force=True)

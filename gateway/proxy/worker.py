@@ -3,14 +3,16 @@ The worker process: uvicorn's server, our protocol, one inherited socket, one li
 
 A worker is started with two inherited file descriptors: the listening socket of the data port and
 its end of the socketpair. It says `Hello` when it listens, routes by the last `Routing` it was sent
-(until the first one everything goes to the baseline), and leaves when it gets SIGTERM (drained,
-then `Drained`) or when the link closes (the parent is gone).
+(until the first one everything goes to the baseline), and leaves when it gets SIGTERM or SIGUSR1
+(drained, then `Drained`) or when the link closes (the parent is gone).
 
     python -m gateway.proxy.worker NUMBER LISTEN_FD LINK_FD  # settings as JSON in SYNCGATE_WORKER
 
 **Leaving.** The listening socket is shared, so closing our copy of it resets nobody: connections
 waiting in its queue are taken by another worker. Connections we have are told to close with their
-next answer; those that stay silent for a moment are closed; requests under way finish.
+next answer; those that stay silent for a moment are closed; requests under way finish. At SIGTERM
+the gateway ends, which has its own deadline; at SIGUSR1 another worker has taken over, and nothing
+that is allowed to take long is cut short.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import asyncio
 import ctypes
 import gc
 import importlib
+import math
 import os
 import resource
 import signal
@@ -64,13 +67,23 @@ class DataServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, plane: Plane) -> None:
         super().__init__(config)
         self.plane = plane
+        self.give_up_s = math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to leave; Ctrl-C reaches the whole group, and there the parent decides."""
         del frame
-        if sig == signal.SIGINT:
-            return
+        if sig != signal.SIGINT:
+            self.leave(self.plane.settings.drain_timeout_ms)
+
+    def take_time(self) -> None:
+        """Begin to leave with time for all that is under way: another worker has taken over."""
+        settings = self.plane.settings
+        self.leave(max(settings.sync_timeout_ms, settings.drain_timeout_ms))
+
+    def leave(self, within_ms: int) -> None:
+        """Begin to leave; what is under way then is cut off, unless an earlier word said sooner."""
         self.plane.begin_draining()
+        self.give_up_s = min(self.give_up_s, self.plane.loop.time() + within_ms / 1000)
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -79,23 +92,24 @@ class DataServer(uvicorn.Server):
             server.close()
         for listener in sockets or []:
             listener.close()
-        await drain(self.plane)
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Wait until the last connection is closed, at most as long as there is time."""
+        plane, loop = self.plane, self.plane.loop
+        quiet_s = loop.time() + plane.settings.drain_idle_ms / 1000
+        while plane.connections and loop.time() < self.give_up_s:
+            if loop.time() >= quiet_s:
+                for connection in list(plane.connections):
+                    connection.leave()
+            await asyncio.sleep(_TICK_S / 2)
+        while (plane.in_flight or plane.write_backs.busy) and loop.time() < self.give_up_s:  # noqa: ASYNC110 - counts, nothing to wait on
+            await asyncio.sleep(_TICK_S / 2)
+        await close(plane)
 
 
-async def drain(plane: Plane) -> None:
-    """Wait until the last connection is closed, at most as long as the settings allow."""
-    plane.begin_draining()
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    give_up = started + plane.settings.drain_timeout_ms / 1000
-    quiet = started + plane.settings.drain_idle_ms / 1000
-    while plane.connections and loop.time() < give_up:
-        if loop.time() >= quiet:
-            for connection in list(plane.connections):
-                connection.leave()
-        await asyncio.sleep(_TICK_S / 2)
-    while (plane.in_flight or plane.write_backs.busy) and loop.time() < give_up:  # noqa: ASYNC110 - counts, nothing to wait on
-        await asyncio.sleep(_TICK_S / 2)
+async def close(plane: Plane) -> None:
+    """End what is still there, and let go of everything."""
     for connection in list(plane.connections):
         connection.transport.abort()
     for side in plane.sides:
@@ -105,7 +119,7 @@ async def drain(plane: Plane) -> None:
     if plane.keyed is not None:
         plane.keyed.close()
     if plane.tracing is not None:
-        await loop.run_in_executor(None, plane.tracing.close)
+        await plane.loop.run_in_executor(None, plane.tracing.close)
 
 
 async def _serve(
@@ -138,6 +152,7 @@ async def _serve(
         plane.tick()
         reporter.tick()
 
+    loop.add_signal_handler(signal.SIGUSR1, server.take_time)
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0)

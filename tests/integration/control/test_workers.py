@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from gateway.link import BreakerChanged
 from gateway.ports import WorkerState
 from gateway.proxy.configuration import DataPlaneSettings
 from gateway.proxy.worker import SETTINGS_VARIABLE
+from tests.support.dataplane import OK, Received, RecordingUpstream
 
 if TYPE_CHECKING:
     import socket
@@ -33,17 +35,22 @@ def listener() -> Iterator[socket.socket]:
     listener.close()
 
 
-def pool(listener: socket.socket, command: tuple[str, ...] = WORKER, **limits: float) -> WorkerPool:
+def pool(
+    listener: socket.socket,
+    command: tuple[str, ...] = WORKER,
+    *,
+    old: str = "http://127.0.0.1:1",
+    **limits: float,
+) -> WorkerPool:
     """One worker's pool."""
-    settings = DataPlaneSettings(
-        old_url="http://127.0.0.1:1", new_url="http://127.0.0.1:1", drain_timeout_ms=500
-    )
+    settings = DataPlaneSettings(old_url=old, new_url="http://127.0.0.1:1", drain_timeout_ms=500)
     return WorkerPool(
         listener,
         workers=1,
         command=command,
         environment={**os.environ, SETTINGS_VARIABLE: settings.to_json()},
         drain_timeout_s=0.5,
+        roll_timeout_s=30,
         **limits,
     )
 
@@ -70,6 +77,59 @@ async def test_a_worker_that_hangs_is_replaced(listener: socket.socket) -> None:
     assert (present[0].state, present[0].restarts) == (WorkerState.READY, 1)
     assert present[0].worker != hanging.worker
     await workers.drain()
+
+
+async def ask(port: int) -> bytes:
+    """One write on a connection of its own; all that came back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"POST /api/property-listings/sync HTTP/1.1\r\nHost: g\r\nContent-Length: 0\r\n\r\n"
+    )
+    said = await reader.read()
+    writer.close()
+    return said
+
+
+async def a_long_sync(received: list[float], _: Received) -> bytes:
+    """An answer that takes longer than draining may."""
+    received.append(0.0)
+    await asyncio.sleep(2.5)
+    return OK
+
+
+async def test_a_roll_cuts_nothing_short(listener: socket.socket) -> None:
+    """The worker that was replaced stays for its long request; the next one serves meanwhile."""
+    received: list[float] = []
+    async with RecordingUpstream(partial(a_long_sync, received)) as old:
+        workers = pool(listener, old=old.url)
+        await workers.start()
+        port = listener.getsockname()[1]
+        long = asyncio.create_task(ask(port))
+        while not received:
+            await asyncio.sleep(0.01)
+        rolling = asyncio.create_task(workers.roll())
+        assert (await long).startswith(b"HTTP/1.1 200 ")
+        await rolling
+        [successor] = workers.view()
+        assert (successor.state, successor.worker) == (WorkerState.READY, 2)
+        await workers.drain()
+
+
+async def test_an_end_during_a_roll_has_its_own_deadline(listener: socket.socket) -> None:
+    """Whoever was given time to finish is told anew, and goes with the others."""
+    received: list[float] = []
+    async with RecordingUpstream(partial(a_long_sync, received)) as old:
+        workers = pool(listener, old=old.url)
+        await workers.start()
+        long = asyncio.create_task(ask(listener.getsockname()[1]))
+        while not received:
+            await asyncio.sleep(0.01)
+        rolling = asyncio.create_task(workers.roll())
+        await _next_change(workers, WorkerState.READY)
+        await _next_change(workers, WorkerState.READY)
+        await workers.drain()
+        assert not (await long).startswith(b"HTTP/1.1 200 ")
+        await asyncio.wait({rolling})
 
 
 @pytest.mark.parametrize(
