@@ -23,11 +23,12 @@ class MalformedChunkError(ValueError):
 
 
 class Chunks:
-    """One message's body, followed from its first byte on."""
+    """One message's body, followed from its first byte on; `announced` are the bytes so far."""
 
-    __slots__ = ("_last", "_left", "_line", "_tail")
+    __slots__ = ("_last", "_left", "_line", "_tail", "announced")
 
     def __init__(self) -> None:
+        self.announced = 0
         self._left = 0
         self._line = b""
         self._last = False
@@ -61,6 +62,7 @@ class Chunks:
             raise MalformedChunkError
         self._line = b""
         length = int(found[1], 16)
+        self.announced += length
         self._left = length + len(_LINE_END) if length else 0
         self._last = length == 0
 

@@ -248,17 +248,26 @@ class Intake(asyncio.Protocol):
         if head is not None and head.length > 0:
             return min(len(data), at + head.length - self.body_bytes)
         if self.chunks is not None:
-            try:
-                return self.chunks.end(data, at)
-            except MalformedChunkError:
-                self.refusal = Refusal(400, "The size of a chunk cannot be read.")
-                raise httptools.HttpParserError from None
+            return self._chunks_end(self.chunks, data, at)
         if at == 0 and self.trail:  # the empty line may have begun in what came before
             early = (self.trail + data[:3]).find(HEAD_END)
             if early >= 0:
                 return early + 4 - len(self.trail)
         end = data.find(HEAD_END, at) + 4
         return end if end > 3 else len(data)  # noqa: PLR2004 - found
+
+    def _chunks_end(self, chunks: Chunks, data: bytes, at: int) -> int:
+        """Follow a body in chunks; one that will be too large need not be waited for."""
+        try:
+            end = chunks.end(data, at)
+        except MalformedChunkError:
+            self.refusal = Refusal(400, "The size of a chunk cannot be read.")
+            raise httptools.HttpParserError from None
+        limit = self.plane.rules.max_body_bytes
+        if chunks.announced > limit:
+            self.refusal = Refusal(413, f"The body is larger than {limit} bytes.")
+            raise httptools.HttpParserError
+        return end
 
     def _stray(self) -> None:
         """Take empty lines before a request, which clients of old send, and nothing else."""

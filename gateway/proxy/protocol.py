@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gateway.proxy.guard import Head
     from gateway.proxy.plane import Plane
 
+_UNAVAILABLE: Final = 503
 _LINGER_US: Final = 1_000_000
 _FLUSH_US: Final = 5_000_000
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
@@ -210,7 +211,8 @@ class ClientConnection(Intake):
         """Answer with a problem and close; nothing that follows can be trusted."""
         plane = self.plane
         plane.refuse(f"status_{refusal.status}")
-        answer: Answer = problem(refusal.status, refusal.detail)
+        again = b"Retry-After: 1\r\n" if refusal.status == _UNAVAILABLE else b""
+        answer: Answer = problem(refusal.status, refusal.detail, again)
         self.transport.write(
             b"%b%b%b\r\nConnection: close\r\n\r\n%b"
             % (answer.head, plane.mark, plane.request_id(), answer.body)

@@ -177,6 +177,16 @@ async def test_a_body_of_empty_lines_is_no_dearer_than_another() -> None:
     assert fed < 10
 
 
+@pytest.mark.parametrize("size", [b"fffffffff", b"ffffffffffffffff"])
+async def test_a_chunk_that_is_too_large_is_refused_when_it_is_announced(size: bytes) -> None:
+    """Nobody waits for the bytes."""
+    memory = Memory(asyncio.get_running_loop())
+    connection, transport = memory.fresh()
+    connection.data_received(b"POST /x HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n")
+    connection.data_received(b"2\r\nxx\r\n%b\r\nx" % size)
+    assert transport.sent.startswith(b"HTTP/1.1 413 ")
+
+
 async def test_empty_lines_before_a_request_are_few() -> None:
     """Some clients send one; who sends hundreds only wants them read."""
     memory = Memory(asyncio.get_running_loop())

@@ -63,6 +63,13 @@ def test_a_size_that_cannot_be_read_is_refused(line: bytes) -> None:
         Chunks().end(line + b"\r\n0\r\n\r\n", 0)
 
 
+def test_what_is_announced_is_known_before_it_comes() -> None:
+    """Of all chunks so far."""
+    chunks = Chunks()
+    chunks.end(b"3\r\nabc\r\nffffffffffffffff\r\nx", 0)
+    assert chunks.announced == 3 + 2**64 - 1
+
+
 def test_a_line_without_an_end_is_not_kept_for_ever() -> None:
     """Sixty-four kilobytes of an extension are enough."""
     chunks = Chunks()
