@@ -242,8 +242,12 @@ class ShareTable:
             if self._holders > self._quota.burst:
                 since_us = now_us  # a whole request of each would be more than the burst
             share.tat = self._used_up(since_us)
+        connected = now_us < self._connected_until_us
+        if share.alone and connected:
+            # What it left unused meanwhile, the others had.
+            share.tat = max(share.tat, self._used_up(now_us) - self._credit * part.period_us)
         admission, share.tat = limiter.admit(share.tat, now_us, part)
-        if admission.allowed and share.alone and now_us < self._connected_until_us:
+        if admission.allowed and share.alone and connected:
             share.used += 1
         elif admission.allowed:
             # For a ledger that forgot: taken that every holder lets through as much.

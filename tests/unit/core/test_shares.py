@@ -190,10 +190,10 @@ def test_a_ledger_without_room_leaves_a_key_to_everybodys_part() -> None:
     table.asks(S)
     table.granted(Grant(KEY, 0, -1, 0), S)
     assert drained(table, S) == 0
-    assert drained(table, 2 * S) == 20
+    assert sum(drained(table, at_us) for at_us in range(S, 2 * S + 1, S // 10)) == 20
     assert len(table.asks(4 * S)) == 1
     table.granted(Grant(KEY, 0, -1, 0), 4 * S)
-    assert drained(table, 4 * S) == 40
+    assert drained(table, 4 * S) == 10, "nothing is saved up beyond a credit"
 
 
 def test_a_table_is_bounded() -> None:
@@ -286,3 +286,14 @@ def test_where_the_burst_is_less_than_one_for_each_nobody_saves_up() -> None:
     table.lost(S)
     assert drained(table, 3 * S) == 1, "its credit"
     assert drained(table, 4 * S) == 1
+
+
+def test_who_keeps_to_its_part_while_others_are_answered_saves_nothing_up() -> None:
+    """What it left unused in three quiet seconds, the others had: it has its credit at most."""
+    table = connected()
+    drained(table, S)
+    table.asks(S)
+    table.granted(Grant(KEY, 0, -1, 2 * S), S)
+    for at_us in range(S, 4 * S, S):
+        table.heard(at_us)
+    assert drained(table, 4 * S) == 10
