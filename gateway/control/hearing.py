@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.control.proving import Proving
     from gateway.control.senses import Senses
     from gateway.control.turns import Turns
-    from gateway.control.workers import WorkerChanged
+    from gateway.control.worker_process import WorkerChanged
     from gateway.ports import Clock, ProbeResult
 
 ALARM_PAUSE_US: Final = 100_000

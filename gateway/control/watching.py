@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from gateway.control.controller import TICK_S
-from gateway.control.workers import WorkerChanged
+from gateway.control.worker_process import WorkerChanged
 from gateway.core.analysis import Metric, Severity
 from gateway.ports import MeasurementDraft, Notice
 

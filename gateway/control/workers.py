@@ -13,35 +13,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.control.worker_process import Command, WorkerChanged, WorkerProcess
 from gateway.errors import WorkerFailedError
-from gateway.link import (
-    MAX_LINE_BYTES,
-    Applied,
-    BreakerChanged,
-    Drained,
-    Hello,
-    Message,
-    Report,
-    Routing,
-    ShareAsks,
-    ShareGrants,
-    decode,
-    encode,
-)
-from gateway.ports import WorkerState, WorkerView
+from gateway.link import BreakerChanged, Routing, ShareAsks, ShareGrants
+from gateway.ports import WorkerState
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
+    import socket
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-START_DEADLINE_S: Final = 30.0
+    from gateway.control.worker_process import WorkerMessage
+    from gateway.ports import WorkerView
+
 SILENCE_S: Final = 20.0
 """A worker reports every second; one that says nothing for so long hangs and is replaced."""
 _FIRST_PAUSE_S: Final = 0.1
@@ -52,44 +41,13 @@ _QUEUE: Final = 10_000
 _log = structlog.get_logger("workers")
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerChanged:
-    """A worker became ready, died or left; `unexpected` if nobody asked it to."""
-
-    worker: int
-    state: WorkerState
-    detail: str = ""
-    unexpected: bool = False
-
-
-WorkerMessage = Message | WorkerChanged
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    """One process and its end of the link."""
-
-    number: int
-    process: Process
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    ready: asyncio.Future[None]
-    state: WorkerState = WorkerState.STARTING
-    routing_version: int = 0
-    connections: int = 0
-    in_flight: int = 0
-    finished: int = 0
-    heard_s: float = 0.0
-    listening: asyncio.Task[None] | None = None
-
-
 @dataclass(slots=True, eq=False)
 class _Slot:
     """A place that one living worker should always fill."""
 
-    worker: _Worker | None = None
+    worker: WorkerProcess | None = None
     restarts: int = 0
-    leaving: set[_Worker] = field(default_factory=set)
+    leaving: set[WorkerProcess] = field(default_factory=set)
     keeper: asyncio.Task[None] | None = None
     replaced: asyncio.Event = field(default_factory=asyncio.Event)
     filling: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -109,9 +67,7 @@ class WorkerPool:
         roll_timeout_s: float,
         silence_s: float = SILENCE_S,
     ) -> None:
-        self._listener = listener
-        self._command = tuple(command)
-        self._environment = dict(environment)
+        self._command = Command(tuple(command), dict(environment), listener)
         self._drain_timeout_s = drain_timeout_s
         self._roll_timeout_s = roll_timeout_s
         self._silence_s = silence_s
@@ -140,29 +96,20 @@ class WorkerPool:
     def publish(self, routing: Routing) -> None:
         """Send the routing to every worker, present and future; never waits."""
         self._routing = routing
-        line = encode(routing)
         for worker in self._everyone():
-            if not worker.writer.is_closing():
-                worker.writer.write(line)
+            worker.say(routing, whatever_waits=True)
 
     def share(self, grants: ShareGrants) -> None:
         """Tell every worker, present and future, how many share the budgets; never waits."""
         self._shares = grants
         for worker in self._everyone():
-            self._write(worker, grants)
+            worker.say(grants)
 
     def send_to(self, number: int, grants: ShareGrants) -> None:
         """Answer one worker, if it is still there; never waits."""
         for worker in self._everyone():
             if worker.number == number:
-                self._write(worker, grants)
-
-    @staticmethod
-    def _write(worker: _Worker, message: Message) -> None:
-        transport = worker.writer.transport
-        # A worker that hangs is replaced; until then nothing piles up for it.
-        if not transport.is_closing() and transport.get_write_buffer_size() < MAX_LINE_BYTES:
-            worker.writer.write(encode(message))
+                worker.say(grants)
 
     async def messages(self) -> AsyncIterator[WorkerMessage]:
         """Yield what the workers say and what becomes of them, in order."""
@@ -172,15 +119,7 @@ class WorkerPool:
     def view(self) -> tuple[WorkerView, ...]:
         """Show the workers as they stand now."""
         return tuple(
-            WorkerView(
-                worker=worker.number,
-                pid=worker.process.pid,
-                state=worker.state,
-                routing_version=worker.routing_version,
-                restarts=slot.restarts,
-                connections=worker.connections,
-                in_flight=worker.in_flight,
-            )
+            worker.view(restarts=slot.restarts)
             for slot in self._slots
             for worker in (*((slot.worker,) if slot.worker else ()), *slot.leaving)
         )
@@ -207,7 +146,7 @@ class WorkerPool:
             for task in done:
                 task.result()
 
-    async def _see_off(self, slot: _Slot, worker: _Worker) -> None:
+    async def _see_off(self, slot: _Slot, worker: WorkerProcess) -> None:
         """Let a worker that was replaced finish even what takes long."""
         await self._let_go(worker, signal.SIGUSR1, within_s=self._roll_timeout_s)
         slot.leaving.discard(worker)
@@ -220,7 +159,7 @@ class WorkerPool:
     async def drain(self) -> None:
         """Ask all to finish and leave; the port closes at once, what was accepted is answered."""
         await self.expect_the_end()
-        self._listener.close()
+        self._command.listener.close()
         await asyncio.gather(
             *(
                 self._let_go(worker, signal.SIGTERM, within_s=self._drain_timeout_s)
@@ -234,9 +173,9 @@ class WorkerPool:
         for worker in self._everyone():
             if worker.listening is not None:
                 worker.listening.cancel()  # nobody takes its words any more
-            await self._bury(worker, force=True)
+            await worker.bury(force=True)
 
-    def _everyone(self) -> list[_Worker]:
+    def _everyone(self) -> list[WorkerProcess]:
         present = [slot.worker for slot in self._slots if slot.worker is not None]
         return present + [worker for slot in self._slots for worker in slot.leaving]
 
@@ -258,9 +197,9 @@ class WorkerPool:
             if worker is None or not await self._died_unasked(slot, worker):
                 continue
             slot.restarts += 1
-            await self._bury(worker, force=False)
+            await worker.bury(force=False)
             # What it said last stands before its end: a later word would be nobody's.
-            await self._queue.put(_death(worker))
+            await self._queue.put(worker.death())
             if loop.time() - born > _STEADY_AFTER_S:
                 pause_s = _FIRST_PAUSE_S
             if slot.worker is worker:  # a rolling restart may have been faster
@@ -275,7 +214,7 @@ class WorkerPool:
                 except WorkerFailedError as error:
                     _log.error("worker_restart_failed", reason=str(error), next_try_s=pause_s)
 
-    async def _died_unasked(self, slot: _Slot, worker: _Worker) -> bool:
+    async def _died_unasked(self, slot: _Slot, worker: WorkerProcess) -> bool:
         """Wait until the worker ends or is replaced; True if it ended by itself."""
         died = asyncio.create_task(worker.process.wait())
         replaced = asyncio.create_task(slot.replaced.wait())
@@ -286,7 +225,7 @@ class WorkerPool:
                     timeout=self._silence_s / 4,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                self._end_if_silent(worker)
+                worker.end_if_silent(self._silence_s)
         finally:
             for task in (died, replaced):
                 task.cancel()
@@ -296,132 +235,27 @@ class WorkerPool:
             slot.replaced.clear()
             return False
         worker.state = WorkerState.DEAD
-        how = _death(worker).detail
+        how = worker.death().detail
         _log.error("worker_died", worker=worker.number, pid=worker.process.pid, how=how)
         return True
 
-    def _end_if_silent(self, worker: _Worker) -> None:
-        silent_s = asyncio.get_running_loop().time() - worker.heard_s
-        if silent_s > self._silence_s and worker.process.returncode is None:
-            _log.error("worker_silent", worker=worker.number, silent_s=round(silent_s, 1))
-            worker.process.kill()
-
-    async def _spawn(self) -> _Worker:
+    async def _spawn(self) -> WorkerProcess:
         """Start one worker and wait until it listens."""
-        number = next(self._numbers)
-        ours, theirs = socket.socketpair()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                str(number),
-                str(self._listener.fileno()),
-                str(theirs.fileno()),
-                env=self._environment,
-                pass_fds=(self._listener.fileno(), theirs.fileno()),
-                # Ctrl-C and a signal to our group are ours to pass on, in order.
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            raise WorkerFailedError(f"A worker process could not be started ({error}).") from error
-        finally:
-            theirs.close()
-        ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
-        ready = asyncio.get_running_loop().create_future()
-        worker = _Worker(number, process, reader, writer, ready)
+        worker = await WorkerProcess.begin(next(self._numbers), self._command, self._hear)
         if self._routing is not None:
-            writer.write(encode(self._routing))
+            worker.say(self._routing)
         if self._shares is not None:
-            writer.write(encode(self._shares))
-        worker.listening = asyncio.create_task(self._listen(worker))
-        try:
-            # Not wait_for: it may swallow a cancellation when the worker fails at the same moment.
-            await asyncio.wait({ready}, timeout=START_DEADLINE_S)
-            if not ready.done():
-                ready.set_exception(
-                    WorkerFailedError(
-                        f"Worker {number} was not ready within {START_DEADLINE_S:.0f} s.",
-                        todo="Its output is in the log.",
-                    )
-                )
-            ready.result()
-        except BaseException:
-            await self._bury(worker, force=True)
-            raise
+            worker.say(self._shares)
+        await worker.serves()
         return worker
 
-    async def _listen(self, worker: _Worker) -> None:
-        """Pass on what the worker says until its link closes."""
-        while True:
-            try:
-                line = await worker.reader.readline()
-                message = decode(line) if line else None
-            except (OSError, ValueError) as error:
-                _log.error("worker_link_broken", worker=worker.number, reason=str(error))
-                with contextlib.suppress(ProcessLookupError):
-                    worker.process.kill()
-                break
-            if message is None:
-                break
-            await self._note(worker, message)
-            if self.on_shares is not None and isinstance(message, ShareAsks | BreakerChanged):
-                self.on_shares(message)
-            if not isinstance(message, ShareAsks):
-                await self._queue.put(message)
-        if not worker.ready.done():
-            worker.ready.set_exception(
-                WorkerFailedError(f"Worker {worker.number} ended before it listened.")
-            )
-            worker.ready.exception()
+    async def _hear(self, message: WorkerMessage) -> None:
+        if self.on_shares is not None and isinstance(message, ShareAsks | BreakerChanged):
+            self.on_shares(message)
+        if not isinstance(message, ShareAsks):
+            await self._queue.put(message)
 
-    async def _note(self, worker: _Worker, message: Message) -> None:
-        worker.heard_s = asyncio.get_running_loop().time()
-        if isinstance(message, Applied):
-            worker.routing_version = message.version
-        elif isinstance(message, Report):
-            worker.routing_version = message.routing_version
-            worker.connections = message.connections
-            worker.in_flight = message.in_flight
-        elif isinstance(message, Hello) and not worker.ready.done():
-            if message.error is None:
-                worker.state = WorkerState.READY
-                worker.ready.set_result(None)
-                _log.info("worker_ready", worker=worker.number, pid=worker.process.pid)
-                await self._queue.put(WorkerChanged(worker.number, WorkerState.READY))
-            else:
-                worker.ready.set_exception(
-                    WorkerFailedError(f"Worker {worker.number}: {message.error}")
-                )
-        elif isinstance(message, Drained):
-            worker.finished = message.finished
-
-    async def _let_go(self, worker: _Worker, how: signal.Signals, *, within_s: float) -> None:
-        """Ask one worker to drain; after the deadline it is killed, and that is said."""
-        worker.state = WorkerState.DRAINING
-        with contextlib.suppress(ProcessLookupError):
-            worker.process.send_signal(how)
-        try:
-            await asyncio.wait_for(worker.process.wait(), within_s + 5)
-        except TimeoutError:
-            _log.error("worker_would_not_drain", worker=worker.number, pid=worker.process.pid)
-        await self._bury(worker, force=True)
-        _log.info("worker_drained", worker=worker.number, finished=worker.finished)
+    async def _let_go(self, worker: WorkerProcess, how: signal.Signals, *, within_s: float) -> None:
+        await worker.let_go(how, within_s=within_s)
         if not self._stopping:
             await self._queue.put(WorkerChanged(worker.number, WorkerState.LEFT, "drained"))
-
-    async def _bury(self, worker: _Worker, *, force: bool) -> None:
-        """Make sure the process is gone and every word it said was heard."""
-        if force:
-            with contextlib.suppress(ProcessLookupError):
-                worker.process.kill()
-        await worker.process.wait()
-        if worker.listening is not None:
-            await asyncio.wait({worker.listening})
-        worker.writer.close()
-
-
-def _death(worker: _Worker) -> WorkerChanged:
-    code = worker.process.returncode
-    detail = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    return WorkerChanged(worker.number, WorkerState.DEAD, detail, unexpected=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from gateway import link
-from gateway.control.workers import WorkerChanged
+from gateway.control.worker_process import WorkerChanged
 from gateway.errors import RefusedError, StoreUnavailableError
 from gateway.ports.write_backs import (
     RepairReport,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.control.listener import listen
-from gateway.control.workers import WorkerChanged, WorkerPool
+from gateway.control.worker_process import WorkerChanged
+from gateway.control.workers import WorkerPool
 from gateway.errors import WorkerFailedError
 from gateway.link import BreakerChanged
 from gateway.ports import WorkerState

@@ -19,7 +19,7 @@ from gateway.control.journal import Journal
 from gateway.control.measurements import Measurements
 from gateway.control.proving import Proving
 from gateway.control.snapshots import Snapshots
-from gateway.control.workers import WorkerChanged
+from gateway.control.worker_process import WorkerChanged
 from gateway.core import rollout
 from gateway.core.analysis import Gate, Metric, Relation, Verdict
 from gateway.core.comparison import Rules

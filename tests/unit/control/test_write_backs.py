@@ -10,7 +10,7 @@ import pytest
 
 from gateway.adapters.write_back_store import WRITE_BACKS_FILE, SqliteWriteBacks
 from gateway.control import write_backs
-from gateway.control.workers import WorkerChanged
+from gateway.control.worker_process import WorkerChanged
 from gateway.control.write_backs import WriteBackRecord
 from gateway.errors import RefusedError, StoreUnavailableError
 from gateway.link import WriteBackCounts, WriteBackFailed, decode, encode
