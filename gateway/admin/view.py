@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.admin import mirrored, models
 from gateway.core import evidence
-from gateway.core.analysis import GateResult, Severity
-from gateway.core.rollout import Status, phase_in_force, route
+from gateway.core.analysis import Blame, GateResult, Metric, Reaction, Severity
+from gateway.core.model import Variant
+from gateway.core.rollout import STANDING, Status, phase_in_force, route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -132,23 +133,47 @@ def next_command(view: ports.ControlView) -> str | None:
         case Status.IDLE:
             command = "start"
         case Status.EMERGENCY_STOPPED:
-            command = "release"
+            return _once_well("release", view)
         case Status.ROLLED_BACK:
-            command = "resume"
+            return _once_well("resume", view)
         case Status.COMPLETED:
             return None
         case _ if waiting:
             first = min(waiting, key=lambda decision: decision.deadline_us)
             command = "rollback" if first.severity.rank >= _HIGH_RANK else f"hold {first.id}"
         case Status.PAUSED:
-            command = "resume"
+            return _once_well("resume", view)
         case _ if state.waiting_since_us is not None:
             command = "promote"
         case _:
             return None
+    return _with_reason(command)
+
+
+def _with_reason(command: str) -> str:
     return f'syncgate {command} --reason "..."'
 
 
+def _once_well(command: str, view: ports.ControlView) -> str:
+    """Lead on only to a new system that is well; else the guard would take it back at once."""
+    new = next((each for each in view.systems if each.variant is Variant.CANARY), None)
+    well = new is not None and new.healthy is True
+    if view.state.status in STANDING:
+        findings = view.judgement.findings if view.judgement else ()
+        well = well and not any(_outlasts_a_fresh_start(finding) for finding in findings)
+    return _with_reason(command) if well else "syncgate alerts"
+
+
+def _outlasts_a_fresh_start(finding: Finding) -> bool:
+    """Whether it would be found again: the evidence of requests is settled by leading on."""
+    name = finding.note.figure("metric")
+    if finding.blame is not Blame.CANARY or finding.reaction not in _ACTED_UPON or name is None:
+        return False
+    metric = Metric(str(name))
+    return not (metric.from_window or metric.only_when_it_happens or metric is Metric.SYSTEM_DOWN)
+
+
+_ACTED_UPON: Final = frozenset({Reaction.ROLL_BACK, Reaction.DECIDE})
 _HIGH_RANK: Final = 2
 
 

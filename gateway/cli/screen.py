@@ -162,9 +162,21 @@ def _weight(label: str, percent: float, state: State, say: Texts, width: int) ->
     return line + figures.bar(percent / 100, room, "cyan") + figure
 
 
+_WAY_ON: Final = {
+    "rolled_back": "syncgate resume",
+    "emergency_stopped": "syncgate release",
+    "paused": "syncgate resume",
+}
+"""What leads on, worth naming also while new is not yet well enough for it."""
+
+
 def _command(state: State, say: Texts) -> Text:
     if state["next_command"]:
-        return Text(state["next_command"], style="bold green")
+        text = Text(state["next_command"], style="bold green")
+        way_on = _WAY_ON.get(state["status"])
+        if way_on and way_on not in state["next_command"]:
+            text.append(f" · {say('once_well', command=way_on)}", style="not bold dim")
+        return text
     text = Text(say("nothing_to_do"))
     waits = [gate["name"] for gate in state["gates"] if gate["verdict"] != "pass"]
     if waits:

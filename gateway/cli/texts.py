@@ -25,6 +25,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "why": ("Why", "理由"),
     "do": ("Do", "次に"),
     "nothing_to_do": ("nothing now", "今は操作不要"),
+    "once_well": ("{command} once new is well", "新の復旧後に {command}"),
     "waits_for": ("waits for {names}", "待ち: {names}"),
     "bake_left": ("{span} of healthy time left", "健全な稼働 残り {span}"),
     "next_phase": ("then {phase}", "次は {phase}"),

@@ -164,12 +164,12 @@ def _of_rollout(plan: AlertPlan, seen: Seen) -> Iterator[Sign]:
     if state.status is Status.ROLLED_BACK:
         yield _standing(
             "rollback", Severity.CRITICAL, state.why.sentence, figures=state.why.figures,
-            message="rollback", todo="syncgate resume --reason ...",
+            message="rollback",
         )  # fmt: skip
     if state.status is Status.EMERGENCY_STOPPED:
         yield _standing(
             "emergency_stop", Severity.CRITICAL, state.why.sentence, figures=state.why.figures,
-            message="emergency_stop", todo="syncgate release --reason ...",
+            message="emergency_stop",
         )  # fmt: skip
     for decision in state.open_decisions:
         why = note("decision_open", decision=decision.id, **both(decision.note))

@@ -33,6 +33,7 @@ from gateway.core.rollout.machine import advance
 from gateway.core.rollout.plan import Deadlines, Fairness, Freeze, Mirror, Phase, Plan
 from gateway.core.rollout.readiness import phase_in_force, questions, readiness, route
 from gateway.core.rollout.state import (
+    STANDING,
     Decision,
     ForeignStateError,
     State,
@@ -46,6 +47,7 @@ from gateway.core.rollout.state import (
 from gateway.core.rollout.table import TRANSITIONS, transition_markdown, transition_table
 
 __all__ = [
+    "STANDING",
     "TRANSITIONS",
     "Action",
     "Audit",

@@ -9,7 +9,15 @@ import pytest
 from gateway import ports
 from gateway.admin import view
 from gateway.core import rollout
-from gateway.core.analysis import Severity, note, observe
+from gateway.core.analysis import (
+    Blame,
+    Finding,
+    Judgement,
+    Reaction,
+    Severity,
+    note,
+    observe,
+)
 from gateway.core.model import Outcome, Variant, Weight
 from gateway.core.rollout import Decision, Status
 from tests.support.plans import quick_plan
@@ -52,9 +60,6 @@ def _decision(number: int, severity: Severity, *, left_s: int, **changes) -> Dec
         ({}, "start"),
         ({"status": Status.RUNNING, "phase": 0}, None),
         ({"status": Status.RUNNING, "phase": 0, "waiting_since_us": 1}, "promote"),
-        ({"status": Status.PAUSED, "phase": 0}, "resume"),
-        ({"status": Status.ROLLED_BACK, "phase": 0}, "resume"),
-        ({"status": Status.EMERGENCY_STOPPED, "phase": 0}, "release"),
         ({"status": Status.COMPLETED, "phase": 2}, None),
         (
             {
@@ -78,6 +83,60 @@ def test_each_state_has_its_one_command(changes, command):
     """What an operator should type now, or nothing."""
     shown = view.rollout(_view(**changes)).next_command
     assert shown == (f'syncgate {command} --reason "..."' if command else None)
+
+
+def _new(*, healthy: bool | None) -> ports.SystemView:
+    return ports.SystemView(
+        Variant.CANARY, window_s=60, requests=0, errors=0, rejected=0, requests_per_s=0.0,
+        error_ratio=None, rejected_ratio=None, p50_ms=None, p95_ms=None, p99_ms=None,
+        sync_seconds_per_1000=None, breaker="open", healthy=healthy,
+    )  # fmt: skip
+
+
+def _finding(metric: str, blame: Blame = Blame.CANARY) -> Finding:
+    return Finding(
+        "found", Severity.CRITICAL, blame, Reaction.ROLL_BACK, value=1.0, threshold=0.5, sample=1,
+        note=note("trigger_value", metric=metric),
+    )  # fmt: skip
+
+
+_WAYS_ON = [
+    (Status.PAUSED, "resume"),
+    (Status.ROLLED_BACK, "resume"),
+    (Status.EMERGENCY_STOPPED, "release"),
+]
+
+
+@pytest.mark.parametrize(("status", "command"), _WAYS_ON)
+def test_the_way_on_is_named_only_while_new_is_well(status, command):
+    """A dead or unprobed new would be taken back at once: then the alerts come first."""
+    seen = _view(status=status, phase=0)
+    for healthy in (False, None):
+        ill = replace(seen, systems=(_new(healthy=healthy),))
+        assert view.next_command(ill) == "syncgate alerts"
+    assert view.next_command(seen) == "syncgate alerts"
+    well = replace(seen, systems=(_new(healthy=True),))
+    assert view.next_command(well) == f'syncgate {command} --reason "..."'
+
+
+@pytest.mark.parametrize(
+    ("finding", "stands"),
+    [
+        (_finding("cpu_ratio"), True),
+        (_finding("cpu_ratio", Blame.BASELINE), False),
+        (_finding("error_ratio"), False),
+        (_finding("data_loss"), False),
+    ],
+)
+def test_a_finding_that_would_come_back_stands_in_the_way(finding, stands):
+    """Evidence of requests is settled by going on; a machine that is overloaded still is."""
+    seen = replace(
+        _view(status=Status.ROLLED_BACK, phase=0),
+        systems=(_new(healthy=True),),
+        judgement=Judgement(NOW_US, (), (finding,)),
+    )
+    expected = "syncgate alerts" if stands else 'syncgate resume --reason "..."'
+    assert view.next_command(seen) == expected
 
 
 def test_a_fresh_gateway_knows_its_first_phase():

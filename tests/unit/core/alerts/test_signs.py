@@ -260,7 +260,7 @@ def test_an_incident_of_a_system_out_of_use_ends_in_its_time() -> None:
 
 
 def test_a_rollback_is_an_alert_until_somebody_leads_out() -> None:
-    """Critical, with why, and what to do."""
+    """Critical, with why, and a look as the next thing: leading out may only take it back again."""
     world = World()
     why = note("rolled_back_by_person", actor="jun")
     world.state = replace(world.state, status=Status.ROLLED_BACK, write_bp=0, read_bp=0, why=why)
@@ -268,7 +268,7 @@ def test_a_rollback_is_an_alert_until_somebody_leads_out() -> None:
     (tell,) = world.tells
     assert (tell.message, tell.level) == ("rollback", Severity.CRITICAL)
     assert "jun" in tell.why.en
-    assert "resume" in tell.todo
+    assert tell.todo == "syncgate status"
     world.state = replace(world.state, status=Status.RUNNING, version=6)
     world.look(1)
     assert world.told() == ["raised rollback", "resolved rollback"]
@@ -281,6 +281,7 @@ def test_an_emergency_stop_and_a_store_that_takes_nothing_are_alerts() -> None:
     world.state = replace(world.state, status=Status.EMERGENCY_STOPPED, write_bp=0, read_bp=0)
     world.look(0)
     assert world.told() == ["raised store", "raised emergency_stop"]
+    assert world.tells[1].todo == "syncgate status"
     world.store_writable = True
     world.look(1)
     assert world.told()[2:] == ["resolved store"]
