@@ -320,21 +320,32 @@ _REFUSALS: Final[dict[str, tuple[str, str]]] = {
     ),
     "remedy_start": ("Run `syncgate start`.", "`syncgate start` を実行してください。"),
     "remedy_resume": (
-        "Run `syncgate resume` to leave this state, or `syncgate start` to begin afresh.",
-        "`syncgate resume` で解除するか、`syncgate start` で最初から始めてください。",
+        "It is under way: run `syncgate resume` to go on.",
+        "進行中です。再開するには `syncgate resume` を実行してください。",
+    ),
+    "remedy_leave": (
+        "Once new is well, run `syncgate resume` to go on, or `syncgate start` to begin afresh.",
+        "新システムの復旧を確認後、`syncgate resume` で続行するか、`syncgate start` で最初から始めてください。",
     ),
     "remedy_release": (
-        "Run `syncgate release` first.",
-        "先に `syncgate release` を実行してください。",
+        "Once new is well, run `syncgate release` first.",
+        "新システムの復旧を確認後、先に `syncgate release` を実行してください。",
     ),
-    "remedy_promote": ("Run `syncgate promote`.", "`syncgate promote` を実行してください。"),
+    "remedy_watch": (
+        "It runs already: `syncgate status` shows what it waits for.",
+        "すでに進行中です。何を待っているかは `syncgate status` で確認できます。",
+    ),
+    "remedy_roll_back": (
+        "New carries all traffic: only `syncgate rollback` takes it back.",
+        "すべて新システムが処理しています。戻すには `syncgate rollback` を実行してください。",
+    ),
     "remedy_wait_or_force": (
         "Wait until they pass, or promote with --force and a reason (admin scope).",
         "合格を待つか、理由を添えて --force(admin 権限)で進めてください。",
     ),
     "remedy_hold": (
-        "Hold it with a reason, or run `syncgate rollback`.",
-        "理由を添えて保留するか、`syncgate rollback` を実行してください。",
+        "Hold the open decision with a reason, or run `syncgate rollback`.",
+        "未回答の判断を理由を添えて保留するか、`syncgate rollback` を実行してください。",
     ),
     "remedy_nothing": ("Nothing needs to be done.", "必要な操作はありません。"),
     "remedy_weight": (

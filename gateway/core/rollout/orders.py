@@ -59,17 +59,38 @@ def obey(state: State, order: Order, plan: Plan, now_us: int) -> Step | Refused:
 
 
 def _misfit(state: State, order: Order) -> Refused:
-    """Refuse an order that does not fit the status, and say which one would."""
-    remedies = {
-        Status.IDLE: "remedy_start",
-        Status.RUNNING: "remedy_promote",
-        Status.PAUSED: "remedy_resume",
-        Status.ROLLED_BACK: "remedy_resume",
-        Status.EMERGENCY_STOPPED: "remedy_release",
-        Status.COMPLETED: "remedy_nothing",
-    }
-    why = note("refused_status", order=NAMES[type(order)], status=state.status.value)
-    return Refused("status", why, note(remedies[state.status]))
+    """Refuse an order that does not fit the status, and say what would serve its purpose."""
+    name = NAMES[type(order)]
+    why = note("refused_status", order=name, status=state.status.value)
+    return Refused("status", why, note(_remedy(state, name)))
+
+
+def _remedy(state: State, name: str) -> str:
+    """Name advice that is not refused in turn; most often nothing needs to be done."""
+    remedy = _REMEDIES.get((state.status, name), "remedy_nothing")
+    if remedy == "remedy_resume" and any(
+        decision.severity is Severity.HIGH for decision in state.open_decisions
+    ):
+        return "remedy_hold"
+    if remedy == "remedy_leave" and state.phase is None and name == "promote":
+        return "remedy_start"
+    return remedy
+
+
+_REMEDIES: Final[Mapping[tuple[Status, str], str]] = {
+    (Status.IDLE, "promote"): "remedy_start",
+    (Status.RUNNING, "start"): "remedy_watch",
+    (Status.PAUSED, "start"): "remedy_resume",
+    (Status.PAUSED, "promote"): "remedy_resume",
+    (Status.ROLLED_BACK, "promote"): "remedy_leave",
+    (Status.ROLLED_BACK, "weight"): "remedy_leave",
+    (Status.ROLLED_BACK, "release"): "remedy_leave",
+    (Status.EMERGENCY_STOPPED, "start"): "remedy_release",
+    (Status.EMERGENCY_STOPPED, "promote"): "remedy_release",
+    (Status.EMERGENCY_STOPPED, "resume"): "remedy_release",
+    (Status.EMERGENCY_STOPPED, "weight"): "remedy_release",
+    (Status.COMPLETED, "weight"): "remedy_roll_back",
+}
 
 
 def _audit(order: Order) -> tuple[str, str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.core.analysis import BreakerReading, Metric, Severity, UserReport, Verdict
+from gateway.core.analysis import BreakerReading, Metric, Severity, UserReport, Verdict, note
 from gateway.core.model import SECOND_US, Access, Outcome, Weight
 from gateway.core.rollout import (
     TRANSITIONS,
@@ -171,6 +172,35 @@ def test_a_question_is_asked_and_asked_again_as_the_table_says(status, asked):
         ]
     assert made == asked
     assert set(made) <= TRANSITIONS.keys()
+
+
+_STANDS = {
+    **{status.value: lambda status=status: in_status(status) for status in Status},
+    "paused_by_decision": lambda: with_decision().engine,
+    "stopped_before_start": lambda: order(engine_in(None), ORDERS["stop"]),
+    "back_before_start": lambda: order(engine_in(None), ORDERS["rollback"]),
+}
+
+
+@pytest.mark.parametrize("stand", list(_STANDS))
+@pytest.mark.parametrize("name", list(ORDERS))
+def test_what_a_refusal_advises_is_not_refused_in_turn(stand, name):
+    """Wherever it stands and whatever was asked, in both languages; a look is always free."""
+    engine = _STANDS[stand]()
+    answer = engine.order(ORDERS[name], all_well()).answer
+    if not isinstance(answer, Refused):
+        return
+    advised = re.findall(r"`syncgate (\w+)", answer.remedy.sentence.en)
+    assert advised == re.findall(r"`syncgate (\w+)", answer.remedy.sentence.ja)
+    for command in set(advised) - {"status"}:
+        assert command != name
+        order(engine, ORDERS[command])
+
+
+@pytest.mark.parametrize("name", ["resume", "release"])
+def test_nobody_is_told_to_promote_who_did_not_ask_for_it(name):
+    """While it runs there is nothing to resume or to release."""
+    assert refused(in_status(Status.RUNNING), ORDERS[name]).remedy == note("remedy_nothing")
 
 
 def test_every_arrow_has_its_sentence():
