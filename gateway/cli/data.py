@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from gateway.cli.client import look_up
+from gateway.cli import database
 from gateway.cli.consent import confirm
-from gateway.cli.session import Exit
 
 if TYPE_CHECKING:
     from gateway.cli.session import Session
@@ -26,12 +25,10 @@ class Migration:
 
 def migrate(session: Session, wish: Migration) -> None:
     """Apply (or undo) migrations."""
-    from listings.errors import ListingsError, StoreUnavailable  # noqa: PLC0415 - psycopg loads slowly
+    from listings.errors import ListingsError  # noqa: PLC0415 - psycopg loads slowly
     from listings.maintenance.migrate import migrate as run  # noqa: PLC0415 - as above
 
-    database_url = wish.database_url or look_up("DATABASE_URL")
-    if database_url is None:
-        session.fail(Exit.USAGE, session.say("no_database"), fix=session.say("no_database_fix"))
+    database_url = database.address(session, wish.database_url)
     if wish.rollback_to is not None and not wish.dry_run and not wish.yes:
         confirm(session, session.say("order_migrate_back", name=wish.rollback_to))
     try:
@@ -42,10 +39,8 @@ def migrate(session: Session, wish: Migration) -> None:
             dry_run=wish.dry_run,
             report=session.note,
         )
-    except StoreUnavailable as error:
-        session.fail(Exit.UNREACHABLE, str(error))
     except ListingsError as error:
-        session.fail(Exit.REFUSED, str(error))
+        database.fail(session, error)
     if session.as_json:
         session.show_json(asdict(report))
         return

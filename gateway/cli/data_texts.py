@@ -19,6 +19,27 @@ DATA_TEXTS: Final[dict[str, tuple[str, str]]] = {
         "一致 {agreed}、失敗 {failed}、処理中 {waiting}",
     ),
     "write_backs_repaired": ("{repaired} rows repaired", "修復済み {repaired} 行"),
+    # verify
+    "feed_unmapped": (
+        "--feed alone says nothing of its columns, so nothing would be compared with it.",
+        "--feed だけでは列の対応がわからず、照合できません。",
+    ),
+    "feed_unmapped_fix": (
+        "Add --mapping with the source.toml of that feed.",
+        "そのフィードの source.toml を --mapping で指定してください。",
+    ),
+    "verify_nothing": (
+        "There is nothing to check in workspace '{workspace}': no rows and no journal.",
+        "ワークスペース '{workspace}' には検査対象がありません(行もジャーナルもなし)。",
+    ),
+    "verify_nothing_fix": (
+        "Check --workspace and --database-url.",
+        "--workspace と --database-url を確認してください。",
+    ),
+    "bad_database": (
+        "The address of the database cannot be read as one.",
+        "データベースの接続文字列を解釈できません。",
+    ),
     # repair
     "repair_not_needed": (
         "Not needed: both systems write the same database.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from rich.text import Text
 
+from gateway.cli import database
 from gateway.cli.client import UnreachableError, look_up
 from gateway.cli.consent import confirm
 from gateway.cli.session import Exit
@@ -41,15 +42,13 @@ class Wish:
 
 def run(session: Session, wish: Wish) -> None:
     """Repair, show, tell the gateway; end with 1 when rows still differ."""
-    from listings.errors import ListingsError, StoreUnavailable  # noqa: PLC0415 - loads slowly
+    from listings.errors import ListingsError  # noqa: PLC0415 - loads slowly
     from listings.maintenance.repair import same_store  # noqa: PLC0415 - as above
 
     if wish.into not in _SIDES:
         session.fail(Exit.USAGE, session.say("bad_side", value=wish.into))
-    new_url = wish.new_url or look_up("DATABASE_URL")
+    new_url = database.address(session, wish.new_url)
     old_url = wish.old_url or look_up("OLD_DATABASE_URL")
-    if new_url is None:
-        session.fail(Exit.USAGE, session.say("no_database"), fix=session.say("no_database_fix"))
     try:
         if old_url is None or same_store(new_url, old_url):
             _not_needed(session)
@@ -57,10 +56,8 @@ def run(session: Session, wish: Wish) -> None:
         urls = (new_url, old_url) if wish.into == "old" else (old_url, new_url)
         began = datetime.now(UTC)
         done = _repair(session, wish, *urls)
-    except StoreUnavailable as error:
-        session.fail(Exit.UNREACHABLE, str(error), fix=session.say("repair_again"))
     except ListingsError as error:
-        session.fail(Exit.REFUSED, str(error))
+        database.fail(session, error, fix=session.say("repair_again"))
     told = None
     if wish.into == "old" and not wish.dry_run and not wish.workspaces:
         told = _tell(session, wish, done, min(began, done.began_at or began))

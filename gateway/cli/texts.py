@@ -250,8 +250,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "no_database": ("DATABASE_URL is not set.", "DATABASE_URL が設定されていません。"),
     "no_database_fix": (
-        "Set it (postgresql://user@host/name) or give --database-url.",
-        "postgresql://user@host/name の形で設定するか --database-url を指定してください。",
+        "Set DATABASE_URL (postgresql://user@host/name) or give --database-url.",
+        "DATABASE_URL(postgresql://user@host/name)を設定するか --database-url を指定してください。",
     ),
     "migrated": (
         "The database is up to date: {applied} applied, {already} already there.",

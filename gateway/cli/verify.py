@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
-from gateway.cli.client import look_up
+from gateway.cli import database
 from gateway.cli.session import Exit
 
 if TYPE_CHECKING:
@@ -34,25 +34,33 @@ class Wish:
 
 def run(session: Session, wish: Wish) -> None:
     """Check, show, and end with 1 when something is wrong."""
-    from listings.errors import ListingsError, StoreUnavailable  # noqa: PLC0415 - loads slowly
+    from listings.errors import ListingsError  # noqa: PLC0415 - loads slowly
     from listings.maintenance.verify import verify  # noqa: PLC0415 - as above
 
-    database_url = wish.database_url or look_up("DATABASE_URL")
-    if database_url is None:
-        session.fail(Exit.USAGE, session.say("no_database"), fix=session.say("no_database_fix"))
+    if wish.feed is not None and wish.mapping is None:
+        session.fail(Exit.USAGE, session.say("feed_unmapped"), fix=session.say("feed_unmapped_fix"))
+    database_url = database.address(session, wish.database_url)
     try:
         expected = _feed(session, wish)
         found = verify(database_url, workspace_id=wish.workspace, feed=expected)
-    except StoreUnavailable as error:
-        session.fail(Exit.UNREACHABLE, str(error))
     except ListingsError as error:
-        session.fail(Exit.REFUSED, str(error))
+        database.fail(session, error)
+    if _nothing_there(found):
+        text = session.say("verify_nothing", workspace=wish.workspace)
+        session.fail(
+            Exit.REFUSED, text, fix=session.say("verify_nothing_fix"), verification=found.as_json()
+        )
     if session.as_json:
         session.show_json(found.as_json())
     else:
         _show(session, found)
     if found.mismatches:
         raise SystemExit(int(Exit.REFUSED))
+
+
+def _nothing_there(found: Verification) -> bool:
+    """Whether there was nothing to look at; what was not looked at is not known to be whole."""
+    return not (found.rows or found.entries or found.feed_listings)
 
 
 def _feed(session: Session, wish: Wish) -> Iterable[Listing] | None:

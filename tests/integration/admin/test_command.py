@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.support.gateway_process import TOKEN, GatewayProcess
 def run(gateway: GatewayProcess | None, *words: str, cwd=None, **environment: str):
     """Run the command as an operator's script would: no terminal."""
     settings = {"GATEWAY_TOKEN": TOKEN, "LANG": "C.UTF-8", "PATH": os.environ["PATH"]}
+    settings["PYTHONPATH"] = str(Path(__file__).parents[3])
     if gateway is not None:
         settings["GATEWAY_ADMIN_URL"] = gateway.admin_url
     return subprocess.run(

@@ -6,18 +6,21 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psycopg
 import pytest
 
 HEAVY = ("pydantic", "starlette", "uvicorn", "psycopg", "rich", "httpx2", "asyncio")
 
+ROOT = str(Path(__file__).parents[3])
+
 
 def run(*words: str, cwd, **environment: str):
     """Run the command in an empty folder with this environment only."""
     return subprocess.run(
         [sys.executable, "-m", "gateway", *words],
-        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment},
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": ROOT, **environment},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110, check=False,
         cwd=cwd,
     )  # fmt: skip
@@ -57,6 +60,28 @@ def test_verify_finds_what_was_done_behind_the_journals_back(database, tmp_path)
     assert json.loads(broken.stdout)["missing"] == 1
     shown = run("verify", "--lang", "ja", cwd=tmp_path, **url)
     assert (shown.returncode, "A-2" in shown.stdout, "欠落" in shown.stdout) == (1, True, True)
+
+
+def test_verify_never_calls_whole_what_it_did_not_look_at(database, tmp_path):
+    """A feed without a mapping is wrong usage, a workspace with nothing in it is no success."""
+    url = {"DATABASE_URL": database.url}
+    unmapped = run("verify", "--feed", "/nonexistent", cwd=tmp_path, **url)
+    assert (unmapped.returncode, "--mapping" in unmapped.stderr) == (2, True)
+    for words in ((), ("--lang", "ja"), ("--json",)):
+        empty = run("verify", "--workspace", "nope", *words, cwd=tmp_path, **url)
+        assert (empty.returncode, "nope" in empty.stderr) == (1, True)
+        assert "✓" not in empty.stdout
+    assert json.loads(empty.stdout)["error"]["verification"]["rows"] == 0
+
+
+@pytest.mark.parametrize("command", ["migrate", "verify", "repair"])
+def test_an_address_that_is_none_is_wrong_usage(command, tmp_path):
+    """Found before anything is connected to, and never shown back with its password."""
+    done = run(command, "--database-url", "postgresql://me:secret@[x", "--json", cwd=tmp_path,
+               OLD_DATABASE_URL="postgresql://me@127.0.0.1:9/old")  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "secret" not in done.stderr + done.stdout
+    assert json.loads(done.stdout)["error"]["exit_code"] == 2
 
 
 @pytest.mark.parametrize("command", ["migrate", "verify"])
