@@ -204,6 +204,13 @@ def alert_list(view: AlertsView, ended: Sequence[Ended], asked: AlertsAsked) -> 
     )
 
 
+def knows(view: AlertsView, ended: Sequence[Ended], rule: str) -> bool:
+    """Whether there is, or was lately, such a rule: one of the plan, or of the gateway itself."""
+    named = {one.name for one in view.plan.rules} | {sign.rule for sign in view.signs}
+    named |= {one.rule for one in view.book.open} | {one.rule for one in ended}
+    return rule in named or rule.partition(":")[0] in alerts.TITLES
+
+
 def _chosen(shown: Iterable[Alert], asked: AlertsAsked) -> Iterable[Alert]:
     system = None if asked.system in {None, "whole"} else asked.system
     matching = (

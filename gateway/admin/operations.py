@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 from gateway.admin import alerted, compared, inputs, mirrored, models, view
 from gateway.admin.auth import Caller, Scope
 from gateway.core.model import Variant
-from gateway.errors import ConfigurationError, ForbiddenError, InvalidRequestError, RefusedError
+from gateway.errors import (
+    ConfigurationError,
+    Fault,
+    ForbiddenError,
+    InvalidRequestError,
+    RefusedError,
+)
 from gateway.ports import (
     Actor,
     Command,
@@ -195,7 +201,12 @@ class Operations:
         """List what is wrong now, and what was lately."""
         since_us = self._clock.now_us() - asked.hours * 3_600 * _US
         over = await self._desk.ended(since_us=since_us, limit=MOST_ENDED)
-        return alerted.alert_list(self._desk.view(), over, asked)
+        now = self._desk.view()
+        if asked.rule is not None and not alerted.knows(now, over, asked.rule):
+            listed = ", ".join(sorted(rule.name for rule in now.plan.rules))
+            fault = Fault("query.rule", "there is no such rule", f"one of {listed}")
+            raise InvalidRequestError((fault,))
+        return alerted.alert_list(now, over, asked)
 
     async def acknowledge(self, number: int, *, by: Caller, reason: str) -> alerted.Alert:
         """Answer for an alert: nobody else is called."""

@@ -11,6 +11,8 @@ from gateway.cli.consent import only_show, reason_given
 from gateway.cli.session import Exit
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from gateway.cli.consent import Consent
     from gateway.cli.session import Session
 
@@ -39,7 +41,7 @@ def show(session: Session, asked: dict[str, Any]) -> None:
 
     say, out = session.say, session.out
     if not found["items"] and asked.get("state") != _RESOLVED:
-        out.print(Text(say("alerts_none"), style="green"))
+        out.print(_none(session, asked))
     for alert in found["items"]:
         _one(session, alert)
     if found["recent"]:
@@ -55,6 +57,19 @@ def show(session: Session, asked: dict[str, Any]) -> None:
         _silences(session, found["silences"])
     if not found["stored"]:
         session.note(say("alerts_unstored"))
+
+
+def _none(session: Session, asked: dict[str, Any]) -> Text:
+    """Say that there is none; of those that were not asked for, how many there are."""
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    say = session.say
+    if asked.keys() <= {"hours"}:
+        return Text(say("alerts_none"), style="green")
+    others = len(session.get("/api/v1/alerts?limit=500")["items"])
+    if not others:
+        return Text(say("alerts_none_matching"), style="green")
+    return Text(say("alerts_others", count=others), style="yellow")
 
 
 def _one(session: Session, alert: dict[str, Any]) -> None:

@@ -292,6 +292,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "reason": ("reason", "理由"),
     # alerts
     "alerts_none": ("Nothing is wrong now.", "現在、異常はありません。"),
+    "alerts_none_matching": (
+        "Nothing is open, so nothing matches.",
+        "未解消のアラートはなく、該当するものもありません。",
+    ),
+    "alerts_others": (
+        "Nothing that matches; {count} others are open: see `syncgate alerts`.",
+        "該当するものはありません。他に {count} 件が未解消です(`syncgate alerts`)。",
+    ),
     "alerts_recent": ("Over lately:", "最近解消したもの:"),
     "alerts_lasted": ("lasted {span}", "継続 {span}"),
     "alerts_since": ("since {at} UTC ({span})", "{at} UTC から({span})"),

@@ -28,6 +28,7 @@ from gateway.core.alerts.rules import (
     Step,
 )
 from gateway.core.alerts.seen import Said, Seen
+from gateway.core.alerts.sentences import TITLES
 from gateway.core.alerts.signs import Condition, Sign, signs
 from gateway.core.alerts.stored import (
     ForeignBookError,
@@ -41,6 +42,7 @@ from gateway.core.alerts.words import Stage
 __all__ = [
     "EVERYTHING",
     "MOST_SILENCES",
+    "TITLES",
     "Ack",
     "AlertPlan",
     "Book",

@@ -33,6 +33,7 @@ TITLES: Final[dict[str, Sentence]] = {
     "completed": Sentence("Migration complete", "移行完了"),
     "promotion_wanted": Sentence("Ready to promote", "次のフェーズへ進めます"),
 }
+"""Of alerts that no rule of the policy makes, by what stands before the colon of their name."""
 
 
 def shown(metric: Metric, value: float | None, language: int = 0) -> str:

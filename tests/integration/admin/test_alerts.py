@@ -273,6 +273,19 @@ def test_the_command_shows_takes_and_silences(own: GatewayProcess) -> None:
     assert run(own, "reload", "-r", "again").returncode == 0
 
 
+def test_a_filter_that_nothing_matches_is_not_all_clear(own: GatewayProcess) -> None:
+    """What else is open is counted, and an unknown rule is refused with those there are."""
+    rolled_back(own)
+    for words in (("--level", "low", "--state", "silenced"), ("--rule", "disk")):
+        shown = run(own, "alerts", *words)
+        assert (shown.returncode, "others are open" in shown.stdout) == (0, True), shown.stderr
+        assert "Nothing is wrong" not in shown.stdout
+    unknown = run(own, "alerts", "--rule", "nosuch")
+    assert (unknown.returncode, "integrity" in unknown.stderr) == (2, True)
+    assert run(own, "alerts", "--rule", "source:cpu_ratio").returncode == 0
+    assert own.admin("/alerts?rule=nosuch").json["errors"][0]["field"] == "query.rule"
+
+
 def test_a_flood_of_user_reports_is_one_alert_and_the_api_answers(own: GatewayProcess) -> None:
     """Ten thousand in a minute (in the soak): one incident, a bounded store, answers meanwhile."""
     count = scale(full=10_000, quick=300)
