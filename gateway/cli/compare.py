@@ -53,7 +53,7 @@ def show(session: Session) -> None:
         session.show_json(found)
         return
     out = session.out
-    width = out.width if out.is_terminal else _PIPE_WIDTH
+    width = session.width(_PIPE_WIDTH)
     for line in lines(found, session.say, width=width):
         line.rstrip()
         out.print(line, no_wrap=True, overflow="ignore", crop=False)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.cli.session import Session
 
 ROLLOUT: Final = "/api/v1/rollout"
+_OPEN_ALERTS: Final = "/api/v1/alerts?hours=1&limit=500"
 _PIPE_WIDTH: Final = 120
 _ROOMY: Final = 100
 """From this width on, the audit shows whole instants and where a change came from."""
@@ -38,10 +39,19 @@ def status(session: Session) -> None:
         session.show_json(state)
         return
     out = session.out
-    width = out.width if out.is_terminal else _PIPE_WIDTH
-    for line in screen(state, session.say, width=width):
+    alerts = _open_alerts(session)
+    for line in screen(state, session.say, width=session.width(_PIPE_WIDTH), alerts=alerts):
         line.rstrip()
         out.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _open_alerts(session: Session) -> list[dict[str, Any]] | None:
+    """Ask for the open alerts, worst first; None: they are not known, which ends nothing."""
+    try:
+        answer = session.gateway.get(_OPEN_ALERTS)
+    except UnreachableError:
+        return None
+    return list(answer.body["items"]) if answer.ok else None
 
 
 def watch(session: Session, *, interval_s: float) -> None:
@@ -98,6 +108,7 @@ class _Seen:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._state: dict[str, Any] | None = None
+        self._alerts: list[dict[str, Any]] | None = None
         self._gone_since: float | None = None
         self._cause = ""
 
@@ -114,6 +125,7 @@ class _Seen:
             self._session.get(ROLLOUT)
         if answer.ok:
             self._state, self._gone_since = answer.body, None
+            self._alerts = _open_alerts(self._session)
             return
         self._cause = f"HTTP {answer.status}"
         self._gone_since = self._gone_since or time.time()
@@ -130,7 +142,9 @@ class _Seen:
             span = say.span(time.time() - self._gone_since)
             away = say("gone", at=at, span=span, cause=self._cause)
         width, height = out.size
-        lines = screen(self._state, say, width=width, height=height - 1, away=away)
+        lines = screen(
+            self._state, say, width=width, height=height - 1, away=away, alerts=self._alerts
+        )
         lines += [Text()] * (height - 1 - len(lines))
         return [*lines[: height - 1], Text(say("watching"), style="dim", no_wrap=True)]
 
@@ -145,7 +159,7 @@ def audit(session: Session, *, limit: int) -> None:
     if not page["items"]:
         out.print(say("audit_empty"))
         return
-    width = out.width if out.is_terminal else _PIPE_WIDTH
+    width = session.width(_PIPE_WIDTH)
     roomy = width >= _ROOMY
     widths = [5, 19 if roomy else 11, 12, 14]
     titles = ["#", say("at"), say("who"), say("did"), say("reason")]

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
-from gateway.cli import figures, fleet
+from gateway.cli import figures, fleet, next_step
 from gateway.cli.copies import copies
 from gateway.cli.figures import DASH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.cli.texts import Texts
+
+    Alerts = Sequence[dict[str, Any]] | None
 
 State = dict[str, Any]
 
 NARROWEST: Final = 60
 _INDENT: Final = 5
-_NAMED: Final = 3
 _TALL: Final = 34
 """From this height on, an empty line parts the sections."""
 
@@ -42,7 +45,7 @@ _VERDICT: Final = {
     "inconclusive": ("?", "yellow"),
     "error": ("!", "bold yellow"),
 }
-_SEVERITY: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
+_SEVERITY: Final = next_step.STYLES
 _HEALTH: Final = {
     True: ("healthy", "green"),
     False: ("unhealthy", "bold red"),
@@ -57,11 +60,20 @@ def headline(state: State, say: Texts, *, width: int = 80) -> Text:
 
 
 def screen(
-    state: State, say: Texts, *, width: int, height: int | None = None, away: str | None = None
+    state: State,
+    say: Texts,
+    *,
+    width: int,
+    height: int | None = None,
+    away: str | None = None,
+    alerts: Alerts = (),
 ) -> list[Text]:
-    """Show everything in `width` columns and, if given, at most `height` lines."""
+    """Show everything in `width` columns and, if given, at most `height` lines.
+
+    `alerts` are the open ones, worst first; None: nobody could say.
+    """
     width = max(width, NARROWEST)
-    lines = _top(state, say, width=width, away=away)
+    lines = _top(state, say, width=width, away=away, alerts=alerts)
     lines += [Text(), *_systems(state, say, width)]
     sections = [
         _decisions(state, say, width),
@@ -110,7 +122,9 @@ def _fitted(sections: list[list[Text]], *, room: int, gap: int, say: Texts) -> l
 # --- the top ------------------------------------------------------------------------------------
 
 
-def _top(state: State, say: Texts, *, width: int, away: str | None) -> list[Text]:
+def _top(
+    state: State, say: Texts, *, width: int, away: str | None, alerts: Alerts = ()
+) -> list[Text]:
     lines = [_title(state, say, width=width, away=away)]
     if away:
         lines += figures.labelled("", Text(away, style="yellow"), width=width, lines=2, indent=0)
@@ -118,9 +132,12 @@ def _top(state: State, say: Texts, *, width: int, away: str | None) -> list[Text
     why = state["why"][say.language]
     if not state.get("store_writable", True):
         why = f"{say('store_down')} {why}"
-    indent = max(_INDENT, Text(say("why")).cell_len + 2, Text(say("do")).cell_len + 2)
-    lines += figures.labelled(say("why"), Text(why), width=width, lines=3, indent=indent)
-    lines += figures.labelled(say("do"), _command(state, say), width=width, lines=2, indent=indent)
+    parts = [(say("why"), Text(why), 3), (say("do"), next_step.command(state, alerts, say), 2)]
+    if (wrong := next_step.open_alerts(state, alerts, say)) is not None:
+        parts.append((say("alerts"), wrong, 2))
+    indent = max(_INDENT, *(Text(label).cell_len + 2 for label, _, _ in parts))
+    for label, text, most in parts:
+        lines += figures.labelled(label, text, width=width, lines=most, indent=indent)
     return lines
 
 
@@ -160,33 +177,6 @@ def _weight(label: str, percent: float, state: State, say: Texts, width: int) ->
         figure.append(f" ({say('by_hand')})", style="not bold dim")
     room = width - line.cell_len - figure.cell_len
     return line + figures.bar(percent / 100, room, "cyan") + figure
-
-
-_WAY_ON: Final = {
-    "rolled_back": "syncgate resume",
-    "emergency_stopped": "syncgate release",
-    "paused": "syncgate resume",
-}
-"""What leads on, worth naming also while new is not yet well enough for it."""
-
-
-def _command(state: State, say: Texts) -> Text:
-    if state["next_command"]:
-        text = Text(state["next_command"], style="bold green")
-        way_on = _WAY_ON.get(state["status"])
-        if way_on and way_on not in state["next_command"]:
-            text.append(f" · {say('once_well', command=way_on)}", style="not bold dim")
-        return text
-    text = Text(say("nothing_to_do"))
-    waits = [gate["name"] for gate in state["gates"] if gate["verdict"] != "pass"]
-    if waits:
-        names = ", ".join(waits[:_NAMED]) + (", …" if len(waits) > _NAMED else "")
-        text.append(f" · {say('waits_for', names=names)}")
-    if state["bake_left_s"] and state["status"] == "running":
-        text.append(f" · {say('bake_left', span=say.span(state['bake_left_s']))}")
-    if state["next_phase"]:
-        text.append(f" · {say('next_phase', phase=state['next_phase'])}", style="dim")
-    return text
 
 
 # --- both systems -------------------------------------------------------------------------------

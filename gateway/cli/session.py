@@ -9,10 +9,11 @@ document, whether it worked or not.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 import typer
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gateway.cli.client import Answer
+
+
+_DIGITS: Final = 4
 
 
 class Exit(IntEnum):
@@ -79,6 +83,17 @@ class Session:
         from rich.console import Console  # noqa: PLC0415 - `--json` and `--help` need not wait for it
 
         return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+    def width(self, of_pipes: int) -> int:
+        """Give the columns there are: of the terminal, else what COLUMNS says, else `of_pipes`."""
+        if sys.stdout.isatty():
+            return self.out.width
+        said = os.environ.get("COLUMNS", "")
+        return (
+            int(said)
+            if said.isascii() and said.isdigit() and 0 < len(said) <= _DIGITS
+            else of_pipes
+        )
 
     @property
     def interactive(self) -> bool:

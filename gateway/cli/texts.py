@@ -19,6 +19,9 @@ Language = Literal["en", "ja"]
 TEXTS: Final[dict[str, tuple[str, str]]] = {
     # the state
     "away": ("NO ANSWER", "応答なし"),
+    "alerts": ("Alerts", "アラート"),
+    "alerts_unknown": ("not known now: `syncgate alerts`", "取得できません: `syncgate alerts`"),
+    "alert_taken": ("taken by {who}", "{who} が対応中"),
     "phase": ("phase {number} of {count} · {title}", "フェーズ {number}/{count}・{title}"),
     "not_started": ("not started", "未開始"),
     "to_new": ("to new", "新へ"),

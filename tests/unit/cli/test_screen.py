@@ -39,6 +39,50 @@ def test_state_reason_and_command_stand_on_top():
         assert part in top
 
 
+def _alert(number, level, state="open", **more):
+    taken = {"by": "jun"} if state == "acknowledged" else None
+    title = {"en": f"Trouble {number}", "ja": f"異常 {number}"}
+    return {"id": number, "level": level, "state": state, "title": title, "system": "old",
+            "acknowledged": taken, **more}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("width", [80, 120])
+def test_open_alerts_stand_on_top_with_the_worst_and_its_command(language, width):
+    """Counted by level; where nothing else is to be done, taking the worst is."""
+    alerts = [_alert(4, "high"), _alert(7, "high", "acknowledged"), _alert(8, "low", "silenced")]
+    say = Texts(language)
+    top = " ".join(_plain(rollout_state(), say, width=width, alerts=alerts)[:7])
+    assert f"2 {say('high')}" in top
+    assert ("#4" in top, "syncgate ack 4" in top) == (True, True)
+    assert say("low") not in top
+    assert say("nothing_to_do") not in top
+    state = rollout_state(next_command='syncgate promote --reason "..."')
+    top = " ".join(_plain(state, say, width=width, alerts=alerts)[:7])
+    assert ("syncgate promote" in top, "syncgate ack 4" in top) == (True, True)
+
+
+def test_alerts_that_are_taken_silenced_or_unknown_are_said_as_such():
+    """What somebody has is named with them, what is silenced is not, and no answer is no calm."""
+    shown = [_plain(rollout_state(), width=100, alerts=alerts)[:6] for alerts in (
+        [_alert(7, "medium", "acknowledged")], [_alert(8, "low", "silenced")], None, [],
+    )]  # fmt: skip
+    taken, silenced, unknown, none = ("\n".join(lines) for lines in shown)
+    assert ("taken by jun" in taken, "syncgate ack" in taken) == (True, False)
+    assert "Alerts" not in silenced + none
+    assert "not known" in unknown
+
+
+@pytest.mark.parametrize(
+    ("status", "way_on"), [("rolled_back", "resume"), ("emergency_stopped", "release")]
+)
+def test_what_leads_on_is_named_while_new_is_not_yet_well(status, way_on):
+    """A look is the command; the order that comes after it is not hidden."""
+    state = rollout_state(status=status, next_command="syncgate alerts")
+    top = "\n".join(_plain(state, width=80)[:7])
+    assert ("syncgate alerts" in top, f"syncgate {way_on} once" in top) == (True, True)
+
+
 def test_at_80x24_every_section_shows_its_worst():
     """A failing gate and an open decision are never cut away by what is fine."""
     text = "\n".join(_plain(rollout_state(), width=80, height=23))
