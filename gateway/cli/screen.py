@@ -28,7 +28,7 @@ State = dict[str, Any]
 NARROWEST: Final = 60
 _INDENT: Final = 5
 _TALL: Final = 34
-"""From this height on, an empty line parts the sections."""
+"""From this height on, an empty line parts the sections, and what is long is wrapped, not cut."""
 
 _BADGE: Final = {
     "idle": "bold white on bright_black",
@@ -75,13 +75,14 @@ def screen(
     width = max(width, NARROWEST)
     lines = _top(state, say, width=width, away=away, alerts=alerts)
     lines += [Text(), *_systems(state, say, width)]
+    whole = height is None or height >= _TALL
     sections = [
-        _decisions(state, say, width),
-        _gates(state, say, width),
+        _decisions(state, say, width, whole=whole),
+        _gates(state, say, width, whole=whole),
         fleet.section(state, say, width),
         _evidence(state, say, width),
         copies(state, say, width),
-        _events(state, say, width),
+        _events(state, say, width, whole=whole),
         _resources(state, say),
     ]
     if height is None:
@@ -234,7 +235,16 @@ def _heading(text: str, note: str = "") -> Text:
     return line
 
 
-def _decisions(state: State, say: Texts, width: int) -> list[Text]:
+def _set(line: Text, rest: str, width: int, *, whole: bool) -> list[Text]:
+    """Set text after the head of a line: wrapped below itself, or cut at the margin."""
+    if whole:
+        return figures.beside(line, Text(rest), width=width)
+    line.append(f" {rest}")
+    line.truncate(width, overflow="ellipsis")
+    return [line]
+
+
+def _decisions(state: State, say: Texts, width: int, *, whole: bool) -> list[Text]:
     lines: list[Text] = []
     for decision in state["decisions"]:
         reason = decision["reason_ja" if say.language == "ja" else "reason"]
@@ -249,16 +259,18 @@ def _decisions(state: State, say: Texts, width: int) -> list[Text]:
             line.append(
                 f"  {say(verb, span=say.span(decision['time_left_s']))}", style="bold yellow"
             )
-        line.append(f"  {reason}")
-        line.truncate(width, overflow="ellipsis")
-        lines.append(line)
+        line.append(" ")
+        if line.cell_len > width // 2:
+            lines += [line, *_set(Text("   "), reason, width, whole=whole)]
+        else:
+            lines += _set(line, reason, width, whole=whole)
     return [_heading(say("decisions")), *lines] if lines else []
 
 
 _GATE_ORDER: Final = {"fail": 0, "error": 1, "inconclusive": 2, "pass": 3}
 
 
-def _gates(state: State, say: Texts, width: int) -> list[Text]:
+def _gates(state: State, say: Texts, width: int, *, whole: bool) -> list[Text]:
     gates = sorted(state["gates"], key=lambda gate: _GATE_ORDER.get(gate["verdict"], 0))
     if not gates:
         return []
@@ -273,6 +285,7 @@ def _gates(state: State, say: Texts, width: int) -> list[Text]:
     for gate in gates:
         mark, style = _VERDICT.get(gate["verdict"], ("?", ""))
         reason = gate["reason_ja" if say.language == "ja" else "reason"]
+        below = whole and gate["verdict"] != "pass" and Text(reason).cell_len > widths[-1]
         asked = DASH
         if gate["threshold"] is not None and gate["metric"]:
             asked = f"{gate['comparison'] or ''} {figures.of_gate(gate['threshold'], gate)}".strip()
@@ -281,9 +294,11 @@ def _gates(state: State, say: Texts, width: int) -> list[Text]:
             (figures.of_gate(gate["value"], gate) if gate["metric"] else DASH, style),
             (asked, ""),
             (figures.plain(gate["sample"]) if gate["metric"] else DASH, ""),
-            (say(gate["verdict"]) if gate["verdict"] == "pass" else reason, "dim"),
+            (say(gate["verdict"]) if gate["verdict"] == "pass" or below else reason, "dim"),
         ]
         lines.append(Text(f"{mark} ", style=style) + figures.row(cells, widths, right=(1, 2, 3)))
+        if below:
+            lines += figures.beside(Text("   "), Text(reason, style="dim"), width=width)
     return lines
 
 
@@ -332,12 +347,11 @@ def _resources(state: State, say: Texts) -> list[Text]:
     return [line]
 
 
-def _events(state: State, say: Texts, width: int) -> list[Text]:
+def _events(state: State, say: Texts, width: int, *, whole: bool) -> list[Text]:
     lines: list[Text] = []
     for event in state["events"]:
         line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(f"{figures.clock(event['at'])}  ", style="dim")
-        line.append(event["data"].get(f"text_{say.language}") or event["text"])
-        line.truncate(width, overflow="ellipsis")
-        lines.append(line)
+        line.append(f"{figures.clock(event['at'])} ", style="dim")
+        text = event["data"].get(f"text_{say.language}") or event["text"]
+        lines += _set(line, text, width, whole=whole)
     return [_heading(say("events")), *lines] if lines else []

@@ -91,6 +91,22 @@ def test_at_80x24_every_section_shows_its_worst():
     assert "… 1 more" in text
 
 
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_at_80_columns_reasons_and_events_are_wrapped_not_cut(language):
+    """Their last words say what is missing and what to do, and they stay within the margin."""
+    state = rollout_state()
+    long = " ".join(f"word{number}" for number in range(30)) + " end."
+    state["events"][0]["text"] = long
+    for gate in state["gates"]:
+        gate["reason"] = gate["reason_ja"] = long
+    state["decisions"][0] |= {"reason": long, "reason_ja": long}
+    lines = screen(state, Texts(language), width=80)
+    text = "\n".join(line.plain for line in lines)
+    failing = sum(gate["verdict"] != "pass" for gate in state["gates"])
+    assert text.count("end.") == failing + 2
+    assert max(line.cell_len for line in lines) <= 80
+
+
 def test_reads_and_writes_apart_have_a_bar_each():
     """A reads-first rollout shows both shares."""
     state = rollout_state(read_weight_percent=50.0, write_weight_percent=0.0)
