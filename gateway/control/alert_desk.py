@@ -102,8 +102,9 @@ class AlertsDesk:
             return alerts.Outcome(after), after.silences[-1]
 
         made = await self._alerting.change(add)
-        hours = (until_us - now_us) / SECOND_US / _HOUR_S
-        text = f"{by.name} silences {_what(made)} for {hours:.3g} h."
+        minutes = round((until_us - now_us) / SECOND_US / 60)
+        span = f"{minutes} min" if minutes < 120 else f"{minutes / 60:.3g} h"  # noqa: PLR2004 - as people say it
+        text = f"{by.name} silences {_what(made)} for {span}."
         await self._audit("alert.silence", by=by, reason=reason, text=text)
         return made
 
@@ -125,9 +126,9 @@ class AlertsDesk:
             raise RefusedError(
                 f"There is no rule {rule!r} to silence.",
                 code="unknown-rule",
-                todo=f"Name * or one of {listed}.",
+                todo=f"Name all (in the API: *) or one of {listed}.",
                 message_ja=f"ルール {rule!r} はありません。",
-                todo_ja=f"* または次のどれかを指定してください: {listed}",
+                todo_ja=f"all(API では *)または次のどれかを指定してください: {listed}",
             )
 
     async def lift(self, silence_id: int, *, by: Actor, reason: str) -> alerts.Silence:
