@@ -23,9 +23,11 @@ from gateway.cli.options import (
     looking,
 )
 from gateway.cli.session import Session
+from gateway.cli.usage import Commands
 
 app = typer.Typer(
     name="syncgate",
+    cls=Commands,
     help="Move live traffic from an old service to a new one, watch it, and take it back.",
     no_args_is_help=True,
     add_completion=False,
@@ -35,8 +37,30 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - as above
+
+    try:
+        number = version("syncgate")
+    except PackageNotFoundError:
+        number = "0"
+    typer.echo(f"syncgate {number}")
+    raise typer.Exit
+
+
 @app.callback()
-def everywhere(*, url: Url = None, token: Token = None, lang: Lang = None) -> None:
+def everywhere(
+    *,
+    url: Url = None,
+    token: Token = None,
+    lang: Lang = None,
+    version: Annotated[  # noqa: ARG001 - its callback ends
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say which this is."),
+    ] = False,
+) -> None:
     """Move live traffic from an old service to a new one, watch it, and take it back."""
     Session.preset = {"url": url, "token": token, "lang": lang}
 

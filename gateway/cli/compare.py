@@ -284,8 +284,10 @@ def _write(path: Path, items: list[dict[str, Any]]) -> None:
         return
     import csv  # noqa: PLC0415 - one ending of one option needs it
 
+    from gateway.admin.compared import DifferenceExample  # noqa: PLC0415 - as above
+
     with path.open("w", encoding="utf-8-sig", newline="") as stream:
-        names = list(items[0]) if items else ["id"]
+        names = list(items[0]) if items else list(DifferenceExample.model_fields)
         writer = csv.DictWriter(stream, names)
         writer.writeheader()
         for item in items:

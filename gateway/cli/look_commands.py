@@ -71,6 +71,8 @@ def compare(
 
     if how not in {"ignore", "unordered", "mask"}:
         raise typer.BadParameter("ignore, unordered or mask", param_hint="--how")
+    if export is not None and export.suffix.lower() not in {".csv", ".json"}:
+        raise typer.BadParameter("a file that ends in .csv or .json", param_hint="--export")
     if accept is not None:
         comparing.accept(session, comparing.Acceptance(accept, how, tolerance, reason))
     elif fixed is not None:

@@ -8,10 +8,8 @@ import typer
 
 from gateway.cli.consent import Consent
 from gateway.cli.options import ordering
-from gateway.cli.orders import Order, give, parse_percent
+from gateway.cli.orders import ROLLOUT, Order, give, parse_percent
 from gateway.cli.session import Session
-
-ROLLOUT = "/api/v1/rollout"
 
 
 @ordering
@@ -97,4 +95,4 @@ def hold(
 ) -> None:
     """Answer a decision: nothing moves at its deadline."""
     path = f"/api/v1/decisions/{decision}/hold"
-    give(session, Order(path, session.say("order_hold", id=decision)), consent)
+    give(session, Order(path, session.say("order_hold", id=decision), decision=decision), consent)

@@ -139,4 +139,5 @@ def _lines(found: dict[str, Any], say: ReportWords) -> Iterator[str]:
     told = found["user_reports"]
     yield f"{say('user_reports')}: {_beside(told['total'], figures.number)}"
     for one in told["items"][:5]:
-        yield f"  {one['at'][:16].replace('T', ' ')} {say(one['severity'])}: {one['text']}"
+        at = datetime.fromisoformat(one["at"]) + timedelta(minutes=found["utc_offset_minutes"])
+        yield f"  {at:%Y-%m-%d %H:%M} {say(one['severity'])}: {one['text']}"

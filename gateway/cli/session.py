@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -162,11 +163,23 @@ class Session:
         body = answer.body if isinstance(answer.body, dict) else {}
         tail = "_ja" if self.say.language == "ja" else ""
         told = body.get(f"detail{tail}") or body.get("detail")
-        detail = str(told or f"HTTP {answer.status}")
+        detail = _as_typed(str(told or f"HTTP {answer.status}"))
         fix = body.get(f"fix{tail}") or body.get("fix")
         if answer.status == 401:  # noqa: PLR2004 - no valid token
             fix = self.say("no_token_fix")
+        if answer.status == 404 and not fix:  # noqa: PLR2004 - not ours: the admin port's say what to do
+            target = self.gateway.target
+            fix = self.say("not_admin_fix", url=target.url, source=target.source)
         gates = body.get("gates") or []
         listed = "".join(f"\n  {gate['name']}: {gate[f'reason{tail}']}" for gate in gates)
         code = Exit.USAGE if answer.status in {400, 422} else Exit.REFUSED
         self.fail(code, self.say("refused", detail=detail) + listed, fix=fix, problem=body)
+
+
+_TYPED: Final = {"body.minutes": "--for", "body.rule": "RULE", "body.at": "--at"}
+_FIELD: Final = re.compile(r"\b(query|body)\.(\w+)")
+
+
+def _as_typed(detail: str) -> str:
+    """Name options as they are typed, not as the gateway's API calls what they become."""
+    return _FIELD.sub(lambda found: _TYPED.get(found[0], f"--{found[2]}"), detail)

@@ -164,6 +164,20 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     # orders
     "done": ("Done.", "完了しました。"),
     "would_do": ("Would do (nothing was changed): {what}", "実行内容(変更していません): {what}"),
+    "would_refuse": (
+        "Would be refused (nothing was changed): {what}",
+        "拒否されます(変更していません): {what}",
+    ),
+    "would_misfit": (
+        "'{order}' does not fit, the rollout is: {status}.",
+        "現在の状態({status})では '{order}' はできません。",
+    ),
+    "would_wait": ("these do not pass yet:", "次のゲートがまだ合格していません:"),
+    "would_decision": (
+        "decision {id} must be answered first.",
+        "先に判断 {id} に回答してください。",
+    ),
+    "no_decision": ("decision {id} does not wait.", "判断 {id} は未回答ではありません。"),
     "order_start": ("start the rollout in its first phase", "最初のフェーズでロールアウトを開始"),
     "order_promote": ("go on to the next phase: {phase}", "次のフェーズへ進む: {phase}"),
     "order_promote_force": (
@@ -222,6 +236,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Is it running (`syncgate serve`)? Address from: {source}; another with --url.",
         "起動していますか(`syncgate serve`)。接続先の出所: {source}。変更は --url で。",
     ),
+    "not_admin_fix": (
+        "Is {url} the admin port (not the data port)? Address from: {source}; another with --url.",
+        "{url} は管理ポートですか(データポートではなく)。接続先の出所: {source}。変更は --url で。",
+    ),
+    "usage_fix": ("`{command}` shows how it is used.", "使い方は `{command}` で確認できます。"),
     "no_token_fix": (
         "Give a token with --token or GATEWAY_TOKEN.",
         "--token または GATEWAY_TOKEN でトークンを指定してください。",

@@ -222,3 +222,75 @@ def test_the_live_view_survives_the_gateway_going_away(tmp_path, services):
         watching.wait()
         os.close(master)
         assert gateway.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "english", "japanese"),
+    [
+        (("weight",), "percent is missing", "percent を指定"),
+        (("ack", "abc"), "alert: expected a whole number", "整数"),
+        (("ack", "0"), "1 or more", "1 以上"),
+        (("nosuch",), "no command 'nosuch'", "nosuch"),
+        (("status", "--nosuch"), "no option --nosuch", "オプション --nosuch"),
+        (("weight", "1", "2"), "Too much: 2", "余分"),
+        (("report", "monthly"), "daily or weekly", "daily か weekly"),
+        (("compare", "--export", "x.txt"), ".csv or .json", ".csv か .json"),
+    ],
+)
+def test_wrong_usage_is_said_in_both_languages_and_as_json(words, english, japanese):
+    """In our words, not the parser's; with --json there is one document, and it names the code."""
+    plain = run(None, *words)
+    assert (plain.returncode, english in plain.stderr, plain.stdout) == (2, True, "")
+    done = run(None, *words, "--json", "--lang=ja")
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["exit_code"]) == (2, 2)
+    assert japanese in error["detail"]
+    assert "Input should" not in plain.stderr + done.stderr
+
+
+def test_the_version_is_told_without_a_gateway():
+    """As every command does."""
+    done = run(None, "--version")
+    assert (done.returncode, done.stdout.startswith("syncgate ")) == (0, True)
+
+
+def test_a_dry_run_of_what_would_be_refused_says_so(idle):
+    """With what stands in the way, and the exit code of the refusal; nothing changes."""
+    if idle.rollout["status"] == "idle":
+        idle.order("start")
+    elif idle.rollout["status"] == "paused":
+        idle.order("resume")
+    promoted = run(idle, "promote", "--dry-run")
+    assert (promoted.returncode, "refused" in promoted.stderr) == (1, True)
+    failing = [gate["name"] for gate in idle.rollout["gates"] if gate["verdict"] != "pass"]
+    assert all(name in promoted.stderr for name in failing)
+    assert run(idle, "release", "--dry-run").returncode == 1
+    assert run(idle, "hold", "99", "--dry-run", "--lang", "ja").returncode == 1
+    done = run(idle, "start", "--dry-run", "--json")
+    assert json.loads(done.stdout)["error"]["dry_run"] is True
+    assert run(idle, "rollback", "--dry-run").returncode == 0
+    assert idle.rollout["status"] == "running"
+
+
+def test_an_address_that_is_not_the_admin_port_is_suspected(idle):
+    """The data port answers, too; and options are named as they are typed."""
+    data = run(idle, "status", "--url", idle.data_url)
+    assert (data.returncode, "admin port" in data.stderr) == (1, True)
+    level = run(idle, "alerts", "--level", "foo")
+    assert (level.returncode, "--level" in level.stderr) == (2, True)
+    assert "query." not in level.stderr
+
+
+def test_columns_set_the_width_of_a_pipe(idle):
+    """No line is wider, and none is needed to be wider."""
+    for width in (80, 100):
+        shown = run(idle, "status", COLUMNS=str(width)).stdout
+        assert max(map(len, shown.splitlines())) <= width
+    assert run(idle, "status", COLUMNS="wide").returncode == 0
+
+
+def test_an_export_without_differences_has_its_headings(idle, tmp_path):
+    """A spreadsheet shows what would be there."""
+    file = tmp_path / "none.csv"
+    assert run(idle, "compare", "--export", str(file)).returncode == 0
+    assert "property_number,path" in file.read_text(encoding="utf-8-sig")
