@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 0.25
 _WIDE: Final = 118  # what the table with every column needs
-_FULL_SYNC: Final = """-H 'Content-Type: application/json' -d '{"mode":"full"}'"""
+_FULL_SYNC: Final = """-H 'Content-Type: application/json' -d '{"mode":"full","confirm":true}'"""
+"""Confirmed, because listings that were pushed before make the feed a change of the count."""
 
 
 def up() -> int:
