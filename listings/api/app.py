@@ -52,6 +52,7 @@ BASE: Final = "/api/property-listings"
 VERSION: Final = "0.1.0"
 # Reading a bigger body is given to a thread, so that health answers meanwhile.
 _INLINE_BYTES: Final = 64 * 1024
+_POSTED: Final = ("sync", "sync/stop", "sync/dry-run-proof")
 _STATUS_MAX_AGE_S: Final = 2.0
 _STATUS_PATIENCE_S: Final = 1.0
 
@@ -113,9 +114,15 @@ def _routes(endpoints: _Endpoints) -> list[Route]:
         Route(f"{BASE}/sync/status", endpoints.status, methods=get),
         Route(f"{BASE}/sync/history", endpoints.history, methods=get),
         Route(f"{BASE}/sync/dry-run-proof", endpoints.dry_run_proof, methods=post),
+        # Else a GET of these would be taken for one of a listing of that number.
+        *[Route(f"{BASE}/{path}", _only_post, methods=get) for path in _POSTED],
         Route(BASE, endpoints.page, methods=get),
         Route(f"{BASE}/{{number:path}}", endpoints.listing, methods=get),
     ]
+
+
+async def _only_post(_request: Request) -> Response:
+    raise HTTPException(405, headers={"Allow": "POST"})
 
 
 class _Endpoints:

@@ -178,9 +178,21 @@ def decode_json(text: bytes | str) -> Json:
     except RecursionError as exc:
         raise _refused("JSON nested less deeply", "nesting too deep to read") from exc
     except json.JSONDecodeError as exc:
-        raise _refused("JSON", f"{exc.msg} at line {exc.lineno} column {exc.colno}") from exc
+        raise _refused("JSON", _no_json(exc)) from exc
     except ValueError as exc:  # an integer of more digits than Python reads
         raise _refused("a number of fewer digits", "an integer of thousands of digits") from exc
+
+
+def _no_json(exc: json.JSONDecodeError) -> str:
+    """Say what stands where JSON ends to be JSON; the reader's own words are for programmers."""
+    place = f"line {exc.lineno} column {exc.colno}"
+    if not exc.doc.strip():
+        return "nothing"
+    if exc.msg.startswith("Unterminated"):
+        return f"a text that begins at {place} and does not end"
+    if not exc.doc[exc.pos :].strip():
+        return f"an end at {place}, before it is complete"
+    return f"{exc.doc[exc.pos]!r} at {place}"
 
 
 def _exact(text: str) -> Decimal:

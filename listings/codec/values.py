@@ -225,9 +225,17 @@ def stored_value(field: Field, value: object) -> Value:
     return cast("Value", value)
 
 
+class Described(str):
+    """What stood there told in words, so that it is not put in quotes as if it had been sent."""
+
+    __slots__ = ()
+
+
 def fault(place: str, expected: str, got: object, *, row: int | None = None) -> Fault:
     """Say what is wrong at `place`, showing what stood there without letting it fill the screen."""
-    if got is None:
+    if isinstance(got, Described):
+        shown = str(got)
+    elif got is None:
         shown = "nothing"
     elif isinstance(got, (dict, list)):
         shown = "an object" if isinstance(got, dict) else "an array"

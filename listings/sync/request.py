@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from listings.codec import decode_json, normalise_property_number, parse_listing
-from listings.codec.values import fault
+from listings.codec.values import Described, fault
 from listings.errors import Fault, InvalidInput
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def read_request(
             "The request body must be a JSON object.", fault("body", "a JSON object", raw)
         )
     faults = [
-        fault(key[:80], f"one of {', '.join(KEYS)}", "an unknown key")
+        fault(key[:80], f"one of {', '.join(KEYS)}", Described("an unknown key"))
         for key in raw
         if key not in KEYS
     ]
@@ -159,7 +159,11 @@ def _items(value: Json, key: str, *, wanted: bool, faults: list[Fault]) -> list[
             faults.append(fault(key, f"nothing, except with mode {mode}", value))
         return []
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_ITEMS:
-        got = f"{len(value)} items" if isinstance(value, list) else value
+        got = Described(_items_in_words(len(value))) if isinstance(value, list) else value
         faults.append(fault(key, f"an array of 1 to {MAX_ITEMS} items", got))
         return []
     return value
+
+
+def _items_in_words(count: int) -> str:
+    return "an empty array" if count == 0 else f"{count} items"

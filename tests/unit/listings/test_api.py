@@ -362,6 +362,36 @@ async def test_unknown_paths_and_methods_are_problems() -> None:
         assert answer.headers["allow"]
 
 
+@pytest.mark.parametrize("path", ["", "/stop", "/dry-run-proof"])
+async def test_what_is_only_posted_is_no_listing_to_be_read(path) -> None:
+    """A GET of it is the wrong method, and the right one is named."""
+    async with service() as it:
+        answer = await it.client.get(f"{SYNC}{path}")
+        assert problem(answer, 405)["type"].endswith("method-not-allowed")
+        assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "got"),
+    [
+        ('{"mode":"push","nope":1,"listings":[{}]}', "nope", "an unknown key"),
+        ('{"mode":"push","listings":[]}', "listings", "an empty array"),
+        ('{"mode":', "body", "an end at line 1 column 9, before it is complete"),
+        ("", "body", "nothing"),
+        ('{"mode":"full",}', "body", "'}' at line 1 column 16"),
+        ('{"mode":"full', "body", "a text that begins at line 1 column 9 and does not end"),
+        ('{"mode":"nope"}', "mode", "'nope'"),
+    ],
+)
+async def test_what_stood_there_is_quoted_only_if_it_was_sent(body, field, got) -> None:
+    """What is told in words has no quotes, and the reader of JSON keeps its jargon to itself."""
+    async with service() as it:
+        answer = await it.client.post(
+            SYNC, content=body, headers={"Content-Type": "application/json"}
+        )
+        assert {each["field"]: each["got"] for each in problem(answer, 400)["errors"]}[field] == got
+
+
 async def test_openapi_is_valid_and_derived() -> None:
     """The document is OpenAPI 3.1 and has every field of the Listing definition."""
     async with service() as it:
