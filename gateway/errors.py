@@ -21,10 +21,14 @@ class SyncgateError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, todo: str = "") -> None:
+    def __init__(
+        self, message: str, *, todo: str = "", message_ja: str = "", todo_ja: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.todo = todo
+        self.message_ja = message_ja
+        self.todo_ja = todo_ja
 
     def __str__(self) -> str:
         """Give the sentence, then what to do."""
@@ -135,10 +139,8 @@ class RefusedError(SyncgateError):
         todo_ja: str = "",
         gates: tuple[GateResult, ...] = (),
     ) -> None:
-        super().__init__(message, todo=todo)
+        super().__init__(message, todo=todo, message_ja=message_ja, todo_ja=todo_ja)
         self.code = code
-        self.message_ja = message_ja
-        self.todo_ja = todo_ja
         self.gates = gates
 
 

@@ -272,6 +272,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         alerted.AlertList,
         _alerts,
         query=alerted.AlertsAsked,
+        refuses=True,
     ),
     Endpoint(
         "POST",

