@@ -1,4 +1,8 @@
-"""Sentences about data: mirror, write-backs, repair. As in `texts`: key -> (English, Japanese)."""
+"""
+Sentences about data: comparison, mirror, write-backs, repair.
+
+As in `texts`: key -> (English, Japanese).
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,84 @@ DATA_TEXTS: Final[dict[str, tuple[str, str]]] = {
         "一致 {agreed}、失敗 {failed}、処理中 {waiting}",
     ),
     "write_backs_repaired": ("{repaired} rows repaired", "修復済み {repaired} 行"),
+    # the comparison
+    "cmp_mirror": ("mirroring", "ミラー"),
+    "cmp_on": ("on, as dry runs: {means}", "有効・ドライラン: {means}"),
+    "cmp_off": ("OFF: {why}", "無効: {why}"),
+    "cmp_not_now": ("not in this phase", "このフェーズでは行いません"),
+    "cmp_not_started": ("not started yet", "未開始のため行いません"),
+    "cmp_rolled_back": (
+        "stopped by the rollback; `syncgate resume` begins it again",
+        "切り戻しにより停止中(`syncgate resume` で再開)",
+    ),
+    "cmp_stopped": (
+        "stopped by the emergency stop",
+        "緊急停止により停止中",
+    ),
+    "means_transaction": (
+        "executed and rolled back (transaction)",
+        "実行して取り消し(transaction)",
+    ),
+    "means_rollback": (
+        "executed and rolled back by the server (rollback)",
+        "サーバーで実行して取り消し(rollback)",
+    ),
+    "means_raise": (
+        "executed and undone in the database (raise)",
+        "データベース内で実行して取り消し(raise)",
+    ),
+    "means_plan": ("planned, not executed (plan)", "計画のみ・未実行(plan)"),
+    "cmp_opened": ("looked into", "精査"),
+    "cmp_opened_of": (
+        "{opened} of {all} answers that differ; the rate allows for the rest",
+        "相違のある応答 {all} 件中 {opened} 件(一致率に反映済み)",
+    ),
+    "cmp_pace": ("old {old}, new {new}", "旧 {old}・新 {new}"),
+    "cmp_faster": ("{percent} % faster", "{percent} % 速い"),
+    "cmp_slower": ("{percent} % slower", "{percent} % 遅い"),
+    "cmp_times_slower": ("takes {times} times as long", "{times} 倍の時間"),
+    "cmp_trouble": ("not kept", "保存不可"),
+    "cmp_nothing": ("No differences.", "相違はありません。"),
+    "cmp_control": ("control", "対照"),
+    "cmp_control_on": (
+        "{rate} % of the syncs repeated against old: {listings} listings",
+        "同期の {rate} % を旧で再実行: {listings} 件",
+    ),
+    "cmp_control_past": (
+        "none now; {listings} listings were repeated against old before",
+        "現在はなし(これまでに旧で {listings} 件を再実行)",
+    ),
+    "cmp_control_off": ("OFF: {why}", "無効: {why}"),
+    "cmp_control_none": (
+        "none: nothing is known to be only noise",
+        "なし: ノイズを判別できません",
+    ),
+    "cmp_lost": ("not compared", "比較不能"),
+    "cmp_lost_of": (
+        "{lost} of {due} shadows ({listings} listings): {reasons}",
+        "ミラー {due} 件中 {lost} 件(物件 {listings} 件): {reasons}",
+    ),
+    "cmp_since": ("counted since", "集計開始"),
+    "cmp_everything": ("everything", "すべて"),
+    "cmp_overall": (
+        "all but what was put right: {rate} of {listings}",
+        "修正済みを除く全体: {listings} 件中 {rate}",
+    ),
+    "cmp_fixed_how": ("put right:", "修正した場合:"),
+    "cmp_fixed": (
+        "What differed at {path} is closed and counted anew.",
+        "{path} の相違を修正済みとし、新たに集計します。",
+    ),
+    "cmp_listing": ("listing", "物件"),
+    "cmp_old": ("old", "旧"),
+    "cmp_new": ("new", "新"),
+    "cmp_request": ("request", "リクエスト"),
+    "cmp_accept": ("accept:", "許容するには:"),
+    "cmp_accepted": (
+        "Differences at {path} are accepted; what was compared is scored again.",
+        "{path} の相違を許容しました。比較済みの結果を再評価します。",
+    ),
+    "cmp_written": ("{count} differences written to {path}", "相違 {count} 件を {path} に出力"),
     # verify
     "feed_unmapped": (
         "--feed alone says nothing of its columns, so nothing would be compared with it.",

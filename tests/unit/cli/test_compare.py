@@ -78,3 +78,34 @@ def test_a_very_small_probability_is_not_written_as_zero() -> None:
     """Below a thousandth it says so, not 0.000."""
     real = found()["differences"][0] | {"p_value": 1e-12, "control_count": 1}
     assert "real (p < 0.001)" in drawn("en", differences=[real])
+
+
+@pytest.mark.parametrize(
+    ("status", "english", "japanese"),
+    [
+        ("rolled_back", "stopped by the rollback", "切り戻しにより停止中"),
+        ("emergency_stopped", "stopped by the emergency stop", "緊急停止により停止中"),
+        ("idle", "not started", "未開始"),
+        ("running", "not in this phase", "このフェーズでは"),
+    ],
+)
+def test_what_stopped_the_mirror_is_named(status: str, english: str, japanese: str) -> None:
+    """The phase is blamed only where it is the phase."""
+    for language, said in (("en", english), ("ja", japanese)):
+        drawn_lines = lines(found(mirroring=False), Texts(language), width=80, status=status)
+        assert said in "\n".join(each.plain for each in drawn_lines)
+
+
+def test_what_was_repeated_before_is_not_called_a_share_of_nothing() -> None:
+    """A control that is off now keeps what it found."""
+    past = {"rate": 0.0, "off": None, "listings": 6}
+    assert "none now; 6 listings" in drawn("en", control=past)
+    assert "0 %" not in drawn("en", control=past)
+    assert "6 件" in drawn("ja", control=past)
+
+
+@pytest.mark.parametrize(("percent", "said"), [(-899, "899 % slower"), (-30449, "305 times as")])
+def test_a_great_slowdown_is_said_in_times(percent: float, said: str) -> None:
+    """From ten times on."""
+    pace = {"old_s": 1.0, "new_s": 2.0, "improvement_percent": percent}
+    assert said in drawn("en", pace=pace)

@@ -169,14 +169,13 @@ def test_whatever_is_in_it_it_is_drawn(width, height, text, level, rate):
     assert len(lines) <= max(height, 14)
 
 
-@pytest.mark.parametrize("key", sorted(TEXTS))
+@pytest.mark.parametrize("key", sorted(TEXTS | DATA_TEXTS))
 def test_both_languages_take_the_same_figures(key):
     """A sentence translated with a wrong name would fail on the day it is needed."""
-    names = [
-        {part.split("}")[0].split("!")[0] for part in text.split("{")[1:]} for text in TEXTS[key]
-    ]
+    pair = (TEXTS | DATA_TEXTS)[key]
+    names = [{part.split("}")[0].split("!")[0] for part in text.split("{")[1:]} for text in pair]
     assert names[0] == names[1]
-    assert all(TEXTS[key])
+    assert all(pair)
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
