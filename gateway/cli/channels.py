@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.adapters.messages import Templates
     from gateway.bootstrap.channels import Channels
     from gateway.cli.session import Session
+    from gateway.cli.texts import Texts
     from gateway.ports.alerts import Channel, Rendered
     from gateway.settings import Settings
 
@@ -33,38 +34,37 @@ def outcomes(
     session: Session, settings: Settings, *, yes: bool, dry_run: bool
 ) -> Iterator[Outcome]:
     """Check files and settings; send what was agreed to."""
+    say = session.say
     try:
         channels, messages, rules = _read(settings)
     except SyncgateError as fault:
-        yield "alerts", "fail", fault.message, fault.todo.strip() or "Correct the file."
+        yield "alerts", "fail", fault.message, fault.todo.strip() or say("dr_alerts_fix")
         return
-    yield (
-        "alerts",
-        "pass",
-        f"{rules} rules, {len(channels.kinds)} channels, templates understood",
-        "",
-    )
+    yield "alerts", "pass", say("dr_alerts", rules=rules, channels=len(channels.kinds)), ""
     for name, variables in channels.unset.items():
-        yield name, "todo", "not set: alerts for it go nowhere", f"Set {', '.join(variables)}."
+        yield name, "todo", say("dr_unset"), say("dr_unset_fix", names=", ".join(variables))
     test = _test_message(session, messages)
     chosen = _chosen(session, channels, yes=yes, dry_run=dry_run)
     loud = {name: way for name, way in channels.ready.items() if channels.kinds[name] != "log"}
     answers = asyncio.run(_send_all(loud, test)) if chosen else {}
     for name in loud:
         kind = channels.kinds[name]
-        if name not in answers:
-            shown = f"{kind}, set; would be sent: {test.title}" if dry_run else f"{kind}, set"
-            how = "" if dry_run else "`syncgate doctor --yes` sends a test message through it."
-            yield name, "todo", f"{shown}; not tried", how
-            continue
-        error = answers[name]
-        if error is not None:
-            yield name, "fail", f"{kind}: {error.message}", error.todo or "See docs/alerts.md."
-        elif name in channels.unsigned:
-            fix = "Set ALERT_WEBHOOK_SECRET, so that the receiver can tell who sent it."
-            yield name, "pass", f"{kind}: took a test message, unsigned", fix
+        if name in answers:
+            yield (name, *_tried(say, kind, answers[name], unsigned=name in channels.unsigned))
+        elif dry_run:
+            yield name, "todo", say("dr_channel_would", kind=kind, title=test.title), ""
         else:
-            yield name, "pass", f"{kind}: took a test message", ""
+            yield name, "todo", say("dr_channel_set", kind=kind), say("dr_channel_try")
+
+
+def _tried(
+    say: Texts, kind: str, error: SyncgateError | None, *, unsigned: bool
+) -> tuple[str, str, str]:
+    if error is not None:
+        return "fail", f"{kind}: {error.message}", error.todo or say("dr_channel_fix")
+    if unsigned:
+        return "pass", say("dr_channel_unsigned", kind=kind), say("dr_unsigned_fix")
+    return "pass", say("dr_channel_took", kind=kind), ""
 
 
 def _read(settings: Settings) -> tuple[Channels, Templates, int]:

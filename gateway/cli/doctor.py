@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.cli.session import Session
+    from gateway.cli.texts import Texts
     from gateway.settings import Settings
 
 _MARK: Final = {"pass": ("✓", "green"), "fail": ("✗", "bold red"), "todo": ("·", "yellow")}
@@ -35,12 +36,13 @@ _HAS_TABLES: Final = "SELECT to_regclass('public.listings') IS NOT NULL AS there
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One answer."""
+    """One answer; `about`: the gateway that answers, or the settings found here."""
 
     name: str
     status: str
     detail: str
     fix: str = ""
+    about: str = "here"
 
 
 def run(session: Session, *, yes: bool = False, dry_run: bool = False) -> None:
@@ -52,10 +54,15 @@ def run(session: Session, *, yes: bool = False, dry_run: bool = False) -> None:
         for name, value in pairs.items():
             os.environ.setdefault(name, value)
     checks: list[Check] = []
+    about = ""
     for check in _checks(session, yes=yes, dry_run=dry_run):
         checks.append(check)
-        if not session.as_json:
-            _show(session, check)
+        if session.as_json:
+            continue
+        if check.about != about:
+            session.out.print(Text(session.say(f"dr_{check.about}"), style="bold underline"))
+        about = check.about
+        _show(session, check)
     if session.as_json:
         session.show_json({"checks": [asdict(check) for check in checks]})
     if any(check.status == "fail" for check in checks):
@@ -73,57 +80,58 @@ def _show(session: Session, check: Check) -> None:
 
 
 def _checks(session: Session, *, yes: bool, dry_run: bool) -> Iterator[Check]:
+    running, of_gateway = _admin(session)
+    yield from of_gateway
     settings, policy, mistakes = read()
+    say = session.say
     if settings is None:
-        yield Check("settings", "fail", mistakes[0], "Correct them in the environment or .env.")
+        yield Check("settings", "fail", mistakes[0], say("dr_settings_fix"))
     else:
-        yield Check("settings", "pass", "understood")
-        yield from _tokens(settings)
+        yield Check("settings", "pass", say("dr_understood"))
+        yield _tokens(say, settings)
     if policy is None:
-        detail = mistakes[-1]
-        yield Check("policy", "fail", detail, "Correct the file; `syncgate serve` needs all of it.")
+        yield Check("policy", "fail", mistakes[-1], say("dr_policy_fix"))
     else:
-        yield Check("policy", "pass", f"{policy.name}: {len(policy.phases)} phases")
-    running, admin = _admin(session)
-    if settings is not None:
-        yield _state_dir(settings.state_dir)
-        yield _port("port", settings.host, settings.port, running=running)
-        yield _port("admin port", settings.admin_host, settings.admin_port, running=running)
-        yield _service("old", settings.old_url)
-        yield _service("new", settings.new_url)
-        yield _database(settings)
-        yield _redis(settings)
-        if policy is not None:
-            for outcome in sources.outcomes(settings):
-                yield Check(*outcome)
-    yield admin
-    if settings is not None:
-        for outcome in channels.outcomes(session, settings, yes=yes, dry_run=dry_run):
+        detail = say("dr_policy", name=policy.name, count=len(policy.phases))
+        yield Check("policy", "pass", detail)
+    if settings is None:
+        return
+    yield _state_dir(say, settings.state_dir)
+    yield _port(say, "port", (settings.host, settings.port), running=running)
+    yield _port(say, "admin port", (settings.admin_host, settings.admin_port), running=running)
+    yield _service(say, "old", settings.old_url)
+    yield _service(say, "new", settings.new_url)
+    yield _database(say, settings)
+    yield _redis(say, settings)
+    if policy is not None:
+        for outcome in sources.outcomes(say, settings):
             yield Check(*outcome)
+    for outcome in channels.outcomes(session, settings, yes=yes, dry_run=dry_run):
+        yield Check(*outcome)
 
 
-def _tokens(settings: Settings) -> Iterator[Check]:
+def _tokens(say: Texts, settings: Settings) -> Check:
     if settings.admin_tokens:
         names = ", ".join(f"{one.name} ({one.scope.name.lower()})" for one in settings.admin_tokens)
-        yield Check("tokens", "pass", names)
-    else:
-        fix = "Set GATEWAY_ADMIN_TOKENS=name:scope:token to be able to change anything."
-        yield Check("tokens", "todo", "none set: the admin port only reads, from here only", fix)
+        return Check("tokens", "pass", names)
+    return Check("tokens", "todo", say("dr_no_tokens"), say("dr_no_tokens_fix"))
 
 
-def _state_dir(path: Path) -> Check:
+def _state_dir(say: Texts, path: Path) -> Check:
     nearest = path
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
+    shown = path.absolute()
     if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
-        return Check("state", "pass", f"{path.absolute()} can be written")
-    fix = "Give the user write access to it, or set GATEWAY_STATE_DIR."
-    return Check("state", "fail", f"{path.absolute()} cannot be written", fix)
+        return Check("state", "pass", say("dr_state", path=shown))
+    return Check("state", "fail", say("dr_no_state", path=shown), say("dr_state_fix"))
 
 
-def _port(name: str, host: str, port: int, *, running: bool) -> Check:
+def _port(say: Texts, name: str, place: tuple[str, int], *, running: bool) -> Check:
+    host, port = place
     if port == 0:
-        return Check(name, "pass", "0: a free one will be taken")
+        return Check(name, "pass", say("dr_any_port"))
+    where = f"{host}:{port}"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -131,29 +139,29 @@ def _port(name: str, host: str, port: int, *, running: bool) -> Check:
             probe.bind((host, port))
         except OSError as error:
             if running:
-                return Check(name, "pass", f"{host}:{port} is in use, and a gateway is running")
-            detail = f"{host}:{port} cannot be taken: {(error.strerror or str(error)).lower()}"
+                return Check(name, "pass", say("dr_port_used", where=where))
+            cause = (error.strerror or str(error)).lower()
             variable = "GATEWAY_PORT" if name == "port" else "GATEWAY_ADMIN_PORT"
-            return Check(name, "fail", detail, f"Stop what uses it, or set {variable}.")
-    return Check(name, "pass", f"{host}:{port} is free")
+            detail = say("dr_port_taken", where=where, cause=cause)
+            return Check(name, "fail", detail, say("dr_port_fix", variable=variable))
+    return Check(name, "pass", say("dr_port_free", where=where))
 
 
-def _service(name: str, url: str) -> Check:
+def _service(say: Texts, name: str, url: str) -> Check:
     try:
         answer = Gateway(Target(url, None, "settings"), timeout_s=_TIMEOUT_S).get("/health")
     except UnreachableError as error:
-        fix = f"Start the {name} service, or set SYNC_{name.upper()}_URL."
+        fix = say("dr_no_service_fix", name=name, variable=f"SYNC_{name.upper()}_URL")
         return Check(name, "fail", f"{url}: {error}", fix)
     if answer.ok:
-        return Check(name, "pass", f"{url} is healthy")
-    fix = f"Look at the {name} service's log."
-    return Check(name, "fail", f"{url}/health answers {answer.status}", fix)
+        return Check(name, "pass", say("dr_healthy", url=url))
+    detail = say("dr_answers", url=f"{url}/health", status=answer.status)
+    return Check(name, "fail", detail, say("dr_service_fix", name=name))
 
 
-def _database(settings: Settings) -> Check:
+def _database(say: Texts, settings: Settings) -> Check:
     if settings.database_url is None:
-        fix = "Only the data commands (migrate, verify) need DATABASE_URL."
-        return Check("database", "todo", "DATABASE_URL is not set", fix)
+        return Check("database", "todo", say("dr_no_database"), say("dr_no_database_fix"))
     from listings.errors import ListingsError  # noqa: PLC0415 - psycopg loads slowly
     from listings.maintenance.connection import connect, where  # noqa: PLC0415 - as above
 
@@ -162,43 +170,49 @@ def _database(settings: Settings) -> Check:
         with connect(url, application_name="syncgate doctor") as connection:
             row = connection.execute(_HAS_TABLES).fetchone()
     except ListingsError as error:
-        return Check("database", "fail", str(error), "Correct DATABASE_URL or start PostgreSQL.")
+        return Check("database", "fail", str(error), say("dr_database_fix"))
     if row is None or not row["there"]:
-        return Check(
-            "database", "fail", f"{where(url)} has no tables yet", "Run `syncgate migrate`."
-        )
-    return Check("database", "pass", f"{where(url)} answers and has its tables")
+        detail = say("dr_no_tables", where=where(url))
+        return Check("database", "fail", detail, say("dr_no_tables_fix"))
+    return Check("database", "pass", say("dr_tables", where=where(url)))
 
 
-def _redis(settings: Settings) -> Check:
+def _redis(say: Texts, settings: Settings) -> Check:
     if settings.redis_url is None:
-        return Check("redis", "pass", "not used: one node, state in SQLite")
+        return Check("redis", "pass", say("dr_no_redis"))
     parts = urlsplit(settings.redis_url.get_secret_value())
     where = f"{parts.hostname}:{parts.port or 6379}"
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 6379), _TIMEOUT_S):
-            return Check("redis", "pass", f"{where} accepts connections")
+            return Check("redis", "pass", say("dr_redis", where=where))
     except OSError as error:
         detail = f"{where}: {(error.strerror or str(error)).lower()}"
-        return Check("redis", "fail", detail, "Start Redis, or unset REDIS_URL.")
+        return Check("redis", "fail", detail, say("dr_redis_fix"))
 
 
-def _admin(session: Session) -> tuple[bool, Check]:
+def _admin(session: Session) -> tuple[bool, list[Check]]:
     """Whether a gateway is running, and whether we may read it."""
-    target = session.gateway.target
+    target, say = session.gateway.target, session.say
+
+    def check(status: str, detail: str, fix: str = "", *, name: str = "gateway") -> Check:
+        return Check(name, status, detail, fix, about="gateway")
+
     try:
         alive = session.gateway.get("/healthz")
         answer = session.gateway.get("/api/v1/rollout") if alive.ok else alive
     except UnreachableError as error:
-        fix = "Start it with `syncgate serve`; another address with --url."
-        return False, Check("gateway", "todo", f"{target.url}: {error}", fix)
+        detail = say("dr_not_running", url=target.url, cause=error)
+        return False, [check("todo", detail, say("dr_not_running_fix"))]
     if answer.status in {401, 403}:
-        fix = "Give a valid token with --token or GATEWAY_TOKEN."
-        return True, Check("gateway", "fail", f"{target.url} runs, but refuses our token", fix)
+        detail = say("dr_refused", url=target.url)
+        return True, [check("fail", detail, say("dr_refused_fix"))]
     if not answer.ok:
-        return True, Check(
-            "gateway", "fail", f"{target.url} answers {answer.status}", "See its log."
-        )
+        detail = say("dr_answers", url=target.url, status=answer.status)
+        return True, [check("fail", detail, say("dr_answers_fix"))]
     state = answer.body
-    detail = f"{target.url} runs: {state['status']}, {state['weight_percent']:g} % to new"
-    return True, Check("gateway", "pass", detail)
+    percent = f"{state['weight_percent']:g}"
+    detail = say("dr_runs", url=target.url, status=say(state["status"]), percent=percent)
+    token = check("pass", say("dr_token_taken"), name="token")
+    if target.token is None:
+        token = check("todo", say("dr_no_token"), say("dr_no_token_fix"), name="token")
+    return True, [check("pass", detail), token]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gateway.adapters.promql import PromQl
 from gateway.bootstrap.sources import checked_sources
@@ -12,12 +12,11 @@ from gateway.errors import PolicyError, UnreachableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gateway.cli.texts import Texts
     from gateway.settings import Settings
 
-_FIX: Final = "Try the query in Prometheus: it must give exactly one number, now."
 
-
-def outcomes(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
+def outcomes(say: Texts, settings: Settings) -> Iterator[tuple[str, str, str, str]]:
     """Ask each query once: (name, status, detail, what to do); nothing where nothing is asked."""
     try:
         sources = checked_sources(settings)
@@ -33,10 +32,12 @@ def outcomes(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
             max_age_s=source.max_age_s,
             token=token.get_secret_value() if token else None,
         )
-        of = f"{source.metric.value} of {source.system.value if source.system else 'the whole'}"
+        system = source.system.value if source.system else say("dr_source_whole")
         try:
             value = asyncio.run(asking.read())
         except UnreachableError as error:
-            yield "source", "fail", f"{of}: {error.message}", _FIX
+            detail = f"{source.metric.value} ({system}): {error.message}"
+            yield "source", "fail", detail, say("dr_source_fix")
         else:
-            yield "source", "pass", f"{of} is {value:g}", ""
+            said = say("dr_source", metric=source.metric.value, system=system, value=f"{value:g}")
+            yield "source", "pass", said, ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from gateway.cli.data_texts import DATA_TEXTS
+from gateway.cli.doctor_texts import DOCTOR_TEXTS
 from gateway.core.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -307,6 +308,9 @@ def pick_language(asked: str | None, environment: Mapping[str, str]) -> Language
     return "en"
 
 
+_ALL: Final = VOCABULARY | DOCTOR_TEXTS | DATA_TEXTS | TEXTS
+
+
 class Texts:
     """The sentences in one language."""
 
@@ -316,7 +320,7 @@ class Texts:
 
     def __call__(self, key: str, **values: object) -> str:
         """Say it; a key nobody wrote a sentence for is shown as it is."""
-        pair = TEXTS.get(key) or DATA_TEXTS.get(key) or VOCABULARY.get(key)
+        pair = _ALL.get(key)
         return pair[self._column].format(**values) if pair else key.replace("_", " ")
 
     def span(self, seconds: float) -> str:

@@ -281,6 +281,19 @@ def test_an_address_that_is_not_the_admin_port_is_suspected(idle):
     assert "query." not in level.stderr
 
 
+def test_the_doctor_tells_the_gateway_that_answers_from_the_settings_here(idle, tmp_path):
+    """A gateway with tokens of its own is not said to have none because none are set here."""
+    done = run(idle, "doctor", "--json", "--dry-run", cwd=tmp_path)
+    checks = {(one["about"], one["name"]): one for one in json.loads(done.stdout)["checks"]}
+    assert checks["gateway", "gateway"]["status"] == "pass"
+    assert checks["gateway", "token"]["status"] == "pass"
+    assert checks["here", "tokens"]["status"] == "todo"
+    assert "here" in checks["here", "tokens"]["detail"]
+    shown = run(idle, "doctor", "--dry-run", "--lang", "ja", cwd=tmp_path).stdout
+    assert shown.index("応答しているゲートウェイ") < shown.index("ここの設定")
+    assert "トークンで接続できます" in shown
+
+
 def test_columns_set_the_width_of_a_pipe(idle):
     """No line is wider, and none is needed to be wider."""
     for width in (80, 100):

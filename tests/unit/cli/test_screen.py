@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.admin.dashboard.words import WORDS, Words
 from gateway.cli.data_texts import DATA_TEXTS
+from gateway.cli.doctor_texts import DOCTOR_TEXTS
 from gateway.cli.screen import screen
 from gateway.cli.texts import TEXTS, Texts, pick_language
 from gateway.core.vocabulary import VOCABULARY
@@ -169,10 +170,10 @@ def test_whatever_is_in_it_it_is_drawn(width, height, text, level, rate):
     assert len(lines) <= max(height, 14)
 
 
-@pytest.mark.parametrize("key", sorted(TEXTS | DATA_TEXTS))
+@pytest.mark.parametrize("key", sorted(TEXTS | DATA_TEXTS | DOCTOR_TEXTS))
 def test_both_languages_take_the_same_figures(key):
     """A sentence translated with a wrong name would fail on the day it is needed."""
-    pair = (TEXTS | DATA_TEXTS)[key]
+    pair = (TEXTS | DATA_TEXTS | DOCTOR_TEXTS)[key]
     names = [{part.split("}")[0].split("!")[0] for part in text.split("{")[1:]} for text in pair]
     assert names[0] == names[1]
     assert all(pair)
