@@ -112,10 +112,15 @@ def service_figures(
     """
     syncs = _object(document, "syncs")
     done = int(sum(_number(syncs, name) or 0 for name in ("completed", "partial", "failed")))
+    full = _number(document, "fullSyncs")
     paces = _numbers(document, "syncSecondsPer1000")
     figures = (
         (Metric.SUCCESS_RATIO, _number(syncs, "successRatio"), done),
-        (Metric.LISTINGS_SYNCED, _number(document, "listingsSynced"), done),
+        (
+            Metric.LISTINGS_SYNCED,
+            _number(document, "listingsSynced"),
+            done if full is None else int(full),
+        ),
         (Metric.SYNC_SECONDS_PER_1000, median(paces) if paces else None, len(paces)),
         (Metric.API_USAGE_RATIO, _number(_object(document, "apiUsage"), "ratio"), 1),
     )

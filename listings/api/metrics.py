@@ -67,12 +67,14 @@ def metrics_body(
     usage: ApiUsage,
     process: dict[str, float],
 ) -> dict[str, Any]:
-    """Return the service's measurements; what has not been measured yet is null, never 0."""
+    """Return the service's measurements; what has not been measured yet is null, never 0.
+
+    `listingsSynced` is the size of the last full sync: a push brings what it likes.
+    """
     done = syncs.completed + syncs.partial + syncs.failed
     timings = [
         timing.seconds * 1000 / timing.listings for timing in syncs.timings if timing.listings
     ]
-    last = syncs.timings[-1] if syncs.timings else None
     return {
         "system": system,
         "requests": {"total": sum(requests.values()), **dict(sorted(requests.items()))},
@@ -83,7 +85,8 @@ def metrics_body(
             "running": running,
             "successRatio": (syncs.completed + syncs.partial) / done if done else None,
         },
-        "listingsSynced": last.listings if last else None,
+        "fullSyncs": syncs.full,
+        "listingsSynced": syncs.full_listings,
         "syncSecondsPer1000": [round(seconds, 4) for seconds in timings],
         "apiUsage": usage_body(usage),
         "process": process,

@@ -127,6 +127,10 @@ class SyncCounts:
     completed: int = 0
     partial: int = 0
     failed: int = 0
+    full: int = 0
+    """Full syncs that stored something; alone their sizes tell of the feed."""
+    full_listings: int | None = None
+    """The size of the last of them."""
     timings: deque[Timing] = field(default_factory=lambda: deque(maxlen=TIMINGS_KEPT))
 
 
@@ -287,7 +291,7 @@ class SyncService:
             ),
         )
         if not request.dry_run:
-            await self._remember(run)
+            await self._remember(run, whole=request.mode is Mode.FULL and request.limit is None)
         records = tuple(_with_plan_errors(written.records, plan.errors))
         return SyncAnswer(
             run=run,
@@ -302,8 +306,8 @@ class SyncService:
             pairs=await pairs(self._store, request, records),
         )
 
-    async def _remember(self, run: SyncRun) -> None:
-        self._count(run)
+    async def _remember(self, run: SyncRun, *, whole: bool) -> None:
+        self._count(run, whole=whole)
         self._owe(run)
         try:
             await self.settle_history()
@@ -334,7 +338,7 @@ class SyncService:
             completed_at=self._clock(),
             errors=(("", RecordError("sync_failed", str(cause))),),
         )
-        self._count(run)
+        self._count(run, whole=False)
         self._owe(run)
         with suppress(ListingsError):
             await self.settle_history()
@@ -344,7 +348,7 @@ class SyncService:
             del self._owed[next(iter(self._owed))]  # a store that is away for days costs no memory
         self._owed[run.sync_id] = run
 
-    def _count(self, run: SyncRun) -> None:
+    def _count(self, run: SyncRun, *, whole: bool) -> None:
         if len(self.last_run) >= WORKSPACES_KEPT:
             self.last_run.clear()  # only a cache: the store has the history
         self.last_run[run.workspace_id] = run
@@ -353,6 +357,9 @@ class SyncService:
         if run.success and run.completed_at is not None:
             seconds = (run.completed_at - run.started_at).total_seconds()
             self.counts.timings.append(Timing(run.success + run.failed, seconds))
+            if whole:
+                self.counts.full += 1
+                self.counts.full_listings = run.success + run.failed
 
 
 def _opened(running: Running, request: SyncRequest, plan: Plan) -> SyncRun:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.control.measurements import KEPT_US, Measurements, service_figures
+from gateway.core.analysis import Metric
 from gateway.core.model import Variant
 from gateway.errors import InvalidRequestError
 from gateway.ports import MeasurementDraft
@@ -84,6 +85,7 @@ def test_the_same_sync_read_twice_is_one_figure() -> None:
 
 GOOD = {
     "syncs": {"completed": 2, "partial": 1, "failed": 1, "successRatio": 0.75},
+    "fullSyncs": 2,
     "listingsSynced": 1_687,
     "syncSecondsPer1000": [1.0, 9.0, 2.0],
     "apiUsage": {"used": 5, "limit": 10, "ratio": 0.5},
@@ -95,10 +97,21 @@ def test_a_services_figures_are_read_with_their_samples() -> None:
     drafts = service_figures(GOOD, Variant.CANARY, at_us=NOW)
     assert {(one.metric, one.value, one.sample) for one in drafts} == {
         ("success_ratio", 0.75, 4),
-        ("listings_synced", 1_687, 4),
+        ("listings_synced", 1_687, 2),
         ("sync_seconds_per_1000", 2.0, 3),
         ("api_usage_ratio", 0.5, 1),
     }
+
+
+def test_a_push_does_not_settle_the_change_between_two_full_syncs() -> None:
+    """It is another sync of the service, and the same size of the feed."""
+    measurements = Measurements()
+    for done, full, size in ((1, 1, 2_000), (2, 2, 1_000), (3, 2, 1_000)):
+        said = {**GOOD, "syncs": {"completed": done}, "fullSyncs": full, "listingsSynced": size}
+        for draft in service_figures(said, Variant.CANARY, at_us=NOW + done):
+            measurements.take(draft, now_us=NOW + done)
+    (kept,) = [one for one in measurements.newest() if one.metric is Metric.LISTINGS_SYNCED]
+    assert (kept.value, kept.previous) == (1_000, 2_000)
 
 
 def test_a_service_that_has_not_synced_yet_knows_nothing() -> None:

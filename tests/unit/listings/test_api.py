@@ -339,7 +339,7 @@ async def test_metrics_count_what_happened() -> None:
             "completed": 1, "partial": 0, "failed": 1, "running": 0, "successRatio": 0.5,
         }  # fmt: skip
         assert metrics["requests"] == {"total": 5, "2xx": 4, "4xx": 1}
-        assert metrics["listingsSynced"] == 1
+        assert (metrics["fullSyncs"], metrics["listingsSynced"]) == (0, None)
         assert len(metrics["syncSecondsPer1000"]) == 1
         assert metrics["store"] == {"rows": 1.0}
         assert metrics["process"]["memoryBytes"] > 0

@@ -148,6 +148,18 @@ async def test_limit_takes_the_first_in_order() -> None:
         assert pushed.json()["stats"] == {"total": 2, "success": 1, "failed": 0, "skipped": 1}
 
 
+async def test_only_a_full_sync_tells_the_size_of_the_feed() -> None:
+    """A push, a choice or a limited sync brings as many as it likes, and changes nothing of it."""
+    async with service(feed=many(10)) as it:
+        await it.sync(mode="full")
+        await it.sync(mode="full", limit=2)
+        await it.sync(mode="selective", propertyNumbers=["A001"])
+        await it.push({"propertyNumber": "Z"})
+        metrics = (await it.client.get("/api/metrics")).json()
+        assert (metrics["fullSyncs"], metrics["listingsSynced"]) == (1, 10)
+        assert metrics["syncs"]["completed"] >= 3
+
+
 async def test_a_big_change_of_count_needs_a_yes() -> None:
     """More than a fifth less or more is refused, stores nothing, and says how to agree."""
     async with service(feed=many(10)) as it:
