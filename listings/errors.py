@@ -37,21 +37,25 @@ class InvalidInput(ListingsError):
 class StoreUnavailable(ListingsError):
     """The store cannot be reached, is too slow, or its breaker is open; worth trying again.
 
-    `retry_after_s` is the store's own word for when, if it gave one.
+    `retry_after_s` is the store's own word for when, if it gave one; `detail_ja` is for operators.
     """
 
-    def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, detail: str, *, retry_after_s: float | None = None, detail_ja: str = ""
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.detail_ja = detail_ja
         self.retry_after_s = retry_after_s
 
 
 class StoreRefused(ListingsError):
     """The store answered, and will not until somebody changes something (credentials, schema)."""
 
-    def __init__(self, detail: str, *, code: str) -> None:
+    def __init__(self, detail: str, *, code: str, detail_ja: str = "") -> None:
         super().__init__(detail)
         self.detail = detail
+        self.detail_ja = detail_ja
         self.code = code
 
 

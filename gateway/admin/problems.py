@@ -135,11 +135,20 @@ def from_http(request: Request, error: Exception) -> Response:
     match error.status_code:
         case 404:
             detail = f"There is nothing at {request.url.path!r}."
-            return problem(404, "not-found", detail, fix="GET /openapi.json lists what there is.")
+            return problem(
+                404, "not-found", detail, fix="GET /openapi.json lists what there is.",
+                more={
+                    "detail_ja": f"{request.url.path!r} には何もありません。",
+                    "fix_ja": "GET /openapi.json で一覧を確認できます。",
+                },
+            )  # fmt: skip
         case 405:
             allow = (error.headers or {}).get("Allow", "")
             detail = f"{request.method} does not work here; {allow} does."
-            return problem(405, "method-not-allowed", detail, headers=error.headers)
+            more = {
+                "detail_ja": f"ここでは {request.method} は使えません。使えるのは {allow} です。"
+            }
+            return problem(405, "method-not-allowed", detail, headers=error.headers, more=more)
     return problem(error.status_code, "http", error.detail, headers=error.headers)
 
 

@@ -9,6 +9,7 @@ from gateway.cli.session import Exit
 
 if TYPE_CHECKING:
     from gateway.cli.session import Session
+    from gateway.cli.texts import Texts
     from listings.errors import ListingsError
 
 _UNREADABLE = "database_url"
@@ -26,8 +27,15 @@ def fail(session: Session, error: ListingsError, *, fix: str | None = None) -> N
     """End: an address that is none is wrong usage, one that nobody answers at is 3."""
     from listings.errors import StoreRefused, StoreUnavailable  # noqa: PLC0415 - loads slowly
 
+    detail = in_words(session.say, error)
     if isinstance(error, StoreUnavailable):
-        session.fail(Exit.UNREACHABLE, str(error), fix=fix)
+        session.fail(Exit.UNREACHABLE, detail, fix=fix)
     if isinstance(error, StoreRefused) and error.code == _UNREADABLE:
         session.fail(Exit.USAGE, session.say("bad_database"), fix=session.say("no_database_fix"))
-    session.fail(Exit.REFUSED, str(error))
+    session.fail(Exit.REFUSED, detail)
+
+
+def in_words(say: Texts, error: ListingsError) -> str:
+    """Say what the database said no with, in the operator's language where that is known."""
+    japanese = getattr(error, "detail_ja", "")
+    return japanese if japanese and say.language == "ja" else str(error)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from rich.text import Text
 
-from gateway.cli import channels, sources
+from gateway.cli import channels, database, sources
 from gateway.cli.client import Gateway, Target, UnreachableError, here, places_of
 from gateway.cli.serve import read
 from gateway.cli.session import Exit
@@ -170,7 +170,8 @@ def _database(say: Texts, settings: Settings) -> Check:
         with connect(url, application_name="syncgate doctor") as connection:
             row = connection.execute(_HAS_TABLES).fetchone()
     except ListingsError as error:
-        return Check("database", "fail", str(error), say("dr_database_fix"))
+        detail = database.in_words(say, error)
+        return Check("database", "fail", detail, say("dr_database_fix"))
     if row is None or not row["there"]:
         detail = say("dr_no_tables", where=where(url))
         return Check("database", "fail", detail, say("dr_no_tables_fix"))

@@ -24,29 +24,97 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S: Final = 5
 
-# What libpq or the server says -> (our code, what to do); matched in order, in lower case.
-_CAUSES: Final[tuple[tuple[str, str, str], ...]] = (
-    ("password authentication failed", "auth", "check user and password in DATABASE_URL"),
-    ("no password supplied", "auth", "DATABASE_URL names no password, and the server wants one"),
+# What libpq or the server says -> (our code, what to do in both languages); matched in order, in
+# lower case.
+_UNKNOWN_HOST: Final = (
+    "host",
+    "the host name in DATABASE_URL does not resolve",
+    "DATABASE_URL のホスト名を解決できません",
+)
+_CAUSES: Final[tuple[tuple[str, tuple[str, str, str]], ...]] = (
+    (
+        "password authentication failed",
+        (
+            "auth",
+            "check user and password in DATABASE_URL",
+            "DATABASE_URL のユーザーとパスワードを確認してください",
+        ),
+    ),
+    (
+        "no password supplied",
+        (
+            "auth",
+            "DATABASE_URL names no password, and the server wants one",
+            "サーバーがパスワードを求めていますが、DATABASE_URL にありません",
+        ),
+    ),
     (
         "no pg_hba.conf entry",
-        "auth",
-        "the server does not let this user in from here (pg_hba.conf)",
+        (
+            "auth",
+            "the server does not let this user in from here (pg_hba.conf)",
+            "サーバーがここからのこのユーザーの接続を許可していません(pg_hba.conf)",
+        ),
     ),
     (
         'role "',
-        "auth",
-        "the user in DATABASE_URL is unknown to the server; create it or use another",
+        (
+            "auth",
+            "the user in DATABASE_URL is unknown to the server; create it or use another",
+            "DATABASE_URL のユーザーがサーバーにありません。作成するか別のユーザーを使ってください",
+        ),
     ),
-    ('database "', "database", "create the database, or correct its name in DATABASE_URL"),
-    ("ssl", "tls", "check sslmode in DATABASE_URL against what the server offers"),
-    ("name or service not known", "host", "the host name in DATABASE_URL does not resolve"),
-    ("failed to resolve host", "host", "the host name in DATABASE_URL does not resolve"),
-    ("could not translate host", "host", "the host name in DATABASE_URL does not resolve"),
-    ("connection refused", "host", "nothing listens there: start PostgreSQL, or correct the port"),
-    ("timeout", "host", "no answer: check host, port and firewall"),
-    ("starting up", "starting", "the server is starting; try again in a moment"),
-    ("too many", "full", "the server has no connection left; lower DB_POOL_MAX or raise its limit"),
+    (
+        'database "',
+        (
+            "database",
+            "create the database, or correct its name in DATABASE_URL",
+            "データベースを作成するか、DATABASE_URL の名前を修正してください",
+        ),
+    ),
+    (
+        "ssl",
+        (
+            "tls",
+            "check sslmode in DATABASE_URL against what the server offers",
+            "DATABASE_URL の sslmode とサーバーの設定を確認してください",
+        ),
+    ),
+    ("name or service not known", _UNKNOWN_HOST),
+    ("failed to resolve host", _UNKNOWN_HOST),
+    ("could not translate host", _UNKNOWN_HOST),
+    (
+        "connection refused",
+        (
+            "host",
+            "nothing listens there: start PostgreSQL, or correct the port",
+            "接続先で待ち受けていません。PostgreSQL を起動するか、ポートを修正してください",
+        ),
+    ),
+    (
+        "timeout",
+        (
+            "host",
+            "no answer: check host, port and firewall",
+            "応答がありません。ホスト、ポート、ファイアウォールを確認してください",
+        ),
+    ),
+    (
+        "starting up",
+        (
+            "starting",
+            "the server is starting; try again in a moment",
+            "サーバーは起動中です。少し待って再実行してください",
+        ),
+    ),
+    (
+        "too many",
+        (
+            "full",
+            "the server has no connection left; lower DB_POOL_MAX or raise its limit",
+            "サーバーの接続数が上限です。DB_POOL_MAX を下げるか、上限を上げてください",
+        ),
+    ),
 )
 # Only a person can change these; the rest may pass by itself.
 _REFUSED: Final = frozenset({"auth", "database", "tls"})
@@ -73,11 +141,17 @@ def explain(exc: psycopg.Error, database_url: str) -> ListingsError:
         )
     said = " ".join(str(exc).split())
     lowered = said.lower()
-    for needle, code, advice in _CAUSES:
+    place = where(database_url)
+    for needle, (code, advice, advice_ja) in _CAUSES:
         if needle in lowered:
-            detail = f"cannot connect to {where(database_url)}: {advice} ({said})"
-            return StoreRefused(detail, code=code) if code in _REFUSED else StoreUnavailable(detail)
-    return StoreUnavailable(f"cannot connect to {where(database_url)}: {said}")
+            detail = f"cannot connect to {place}: {advice} ({said})"
+            detail_ja = f"{place} に接続できません: {advice_ja} ({said})"
+            if code in _REFUSED:
+                return StoreRefused(detail, code=code, detail_ja=detail_ja)
+            return StoreUnavailable(detail, detail_ja=detail_ja)
+    return StoreUnavailable(
+        f"cannot connect to {place}: {said}", detail_ja=f"{place} に接続できません: {said}"
+    )
 
 
 def connect(
@@ -102,19 +176,31 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as exc:
+        said = exc.diag.message_primary
         raise StoreRefused(
-            f"PostgreSQL refused: {exc.diag.message_primary}; run `syncgate migrate`",
+            f"PostgreSQL refused: {said}; run `syncgate migrate`",
             code=exc.sqlstate or "unknown",
+            detail_ja=f"PostgreSQL が拒否しました: {said}。`syncgate migrate` を実行してください",
         ) from exc
     except psycopg.errors.InsufficientPrivilege as exc:
+        said = exc.diag.message_primary
         raise StoreRefused(
-            f"PostgreSQL refused: {exc.diag.message_primary}; maintenance needs a login that sees"
+            f"PostgreSQL refused: {said}; maintenance needs a login that sees"
             " every row (the owner with BYPASSRLS, or a superuser) in DATABASE_URL",
             code=exc.sqlstate or "unknown",
+            detail_ja=f"PostgreSQL が拒否しました: {said}。DATABASE_URL には全行が見えるユーザー"
+            "(BYPASSRLS を持つ所有者、またはスーパーユーザー)が必要です",
         ) from exc
     except psycopg.OperationalError as exc:
         said = " ".join(str(exc).split())
-        raise StoreUnavailable(f"the connection to PostgreSQL broke: {said}") from exc
+        raise StoreUnavailable(
+            f"the connection to PostgreSQL broke: {said}",
+            detail_ja=f"PostgreSQL との接続が切れました: {said}",
+        ) from exc
     except psycopg.Error as exc:
         said = exc.diag.message_primary or " ".join(str(exc).split())
-        raise StoreRefused(f"PostgreSQL refused: {said}", code=exc.sqlstate or "unknown") from exc
+        raise StoreRefused(
+            f"PostgreSQL refused: {said}",
+            code=exc.sqlstate or "unknown",
+            detail_ja=f"PostgreSQL が拒否しました: {said}",
+        ) from exc

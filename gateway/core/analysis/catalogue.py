@@ -298,8 +298,8 @@ _STATES: Final[dict[str, tuple[str, str]]] = {
 
 _REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "refused_status": (
-        "'{order}' does not fit: the rollout is {status}.",
-        "現在の状態は {status} のため '{order}' はできません。",
+        "'{order}' does not fit, the rollout is: {status}.",
+        "現在の状態({status_ja})では '{order}' はできません。",
     ),
     "refused_gates": (
         "Phase {phase} is not done: {names} did not pass.",

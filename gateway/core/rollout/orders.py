@@ -29,6 +29,7 @@ from gateway.core.rollout.events import (
 from gateway.core.rollout.moves import changed, enter, go_on, roll_back, step, take_back
 from gateway.core.rollout.readiness import both, readiness
 from gateway.core.rollout.state import Status
+from gateway.core.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +62,8 @@ def obey(state: State, order: Order, plan: Plan, now_us: int) -> Step | Refused:
 def _misfit(state: State, order: Order) -> Refused:
     """Refuse an order that does not fit the status, and say what would serve its purpose."""
     name = NAMES[type(order)]
-    why = note("refused_status", order=name, status=state.status.value)
+    english, japanese = VOCABULARY[state.status.value]
+    why = note("refused_status", order=name, status=english.lower(), status_ja=japanese)
     return Refused("status", why, note(_remedy(state, name)))
 
 

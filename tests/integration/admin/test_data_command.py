@@ -92,6 +92,14 @@ def test_a_database_that_is_not_there_is_said(command, tmp_path):
     gone = run(command, cwd=tmp_path, DATABASE_URL="postgresql://nobody@127.0.0.1:9/nothing")
     assert gone.returncode == 3, gone.stderr
     assert "Traceback" not in gone.stderr
+    japanese = run(
+        command,
+        "--lang",
+        "ja",
+        cwd=tmp_path,
+        DATABASE_URL="postgresql://nobody@127.0.0.1:9/nothing",
+    )
+    assert "接続できません" in japanese.stderr
 
 
 def test_serve_names_every_mistake_at_once(tmp_path):
