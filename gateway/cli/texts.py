@@ -256,7 +256,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "未解消のアラートはなく、該当するものもありません。",
     ),
     "alerts_others": (
-        "Nothing that matches; {count} others are open: see `syncgate alerts`.",
+        "Nothing matches; open besides: {count} (see `syncgate alerts`).",
         "該当するものはありません。他に {count} 件が未解消です(`syncgate alerts`)。",
     ),
     "alerts_recent": ("Over lately:", "最近解消したもの:"),
