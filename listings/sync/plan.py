@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from listings.model import Listing
     from listings.source.mapping import FeedContents
 
+_MANY_TIMES: Final = 10
 MAX_COUNT_CHANGE_PERCENT: Final = 20
 
 
@@ -103,11 +104,14 @@ def refuse_empty(contents: FeedContents) -> None:
 def refuse_count_change(stored: int, feed: int) -> None:
     """Refuse a full sync whose feed differs in size from what is stored by more than a fifth."""
     if stored and abs(feed - stored) * 100 > MAX_COUNT_CHANGE_PERCENT * stored:
-        change = (feed - stored) * 100 / stored
+        limit = f"more than {MAX_COUNT_CHANGE_PERCENT} %"
+        change = f"a change of {(feed - stored) * 100 / stored:+.1f} %, {limit}"
+        if feed >= _MANY_TIMES * stored:
+            change = f"{feed / stored:,.0f} times as many, a change of {limit}"
         raise SyncConflict(
             "count-change",
-            f"The feed has {feed} listings and {stored} are stored: a change of {change:+.1f} %, "
-            f"more than {MAX_COUNT_CHANGE_PERCENT} %. Nothing was stored. If that is right, "
+            f"The feed has {feed} listings and {stored} are stored: {change}. "
+            "Nothing was stored. If that is right, "
             'send the request again with "confirm": true.',
         )
 

@@ -153,7 +153,7 @@ async def test_only_a_full_sync_tells_the_size_of_the_feed() -> None:
     async with service(feed=many(10)) as it:
         await it.sync(mode="full")
         await it.sync(mode="full", limit=2)
-        await it.sync(mode="selective", propertyNumbers=["A001"])
+        await it.sync(mode="selective", propertyNumbers=["N001"])
         await it.push({"propertyNumber": "Z"})
         metrics = (await it.client.get("/api/metrics")).json()
         assert (metrics["fullSyncs"], metrics["listingsSynced"]) == (1, 10)
@@ -177,6 +177,17 @@ async def test_a_big_change_of_count_needs_a_yes() -> None:
             "propertyNumbers": ["N008", "N009", "N010"],
         }
         assert len(it.store.rows) == 10
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"), [(1, ": 10 times as many, a change of more than 20 %."), (2, "+400.0 %")]
+)
+async def test_a_feed_many_times_as_large_is_said_in_times(stored: int, said: str) -> None:
+    """Nobody reads a percentage of six digits."""
+    async with service(feed=many(10)) as it:
+        for number in range(stored):
+            await it.push({"propertyNumber": f"P{number}"})
+        assert said in (await it.sync(mode="full")).json()["detail"]
 
 
 @pytest.mark.parametrize(("stored", "feed_count"), [(100, 80), (100, 120), (0, 5000), (5, 6)])
