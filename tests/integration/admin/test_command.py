@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway_process import TOKEN, GatewayProcess
+from tests.support.gateway_process import TOKEN, GatewayProcess, until
 
 
 def run(gateway: GatewayProcess | None, *words: str, cwd=None, **environment: str):
@@ -307,3 +307,20 @@ def test_an_export_without_differences_has_its_headings(idle, tmp_path):
     file = tmp_path / "none.csv"
     assert run(idle, "compare", "--export", str(file)).returncode == 0
     assert "property_number,path" in file.read_text(encoding="utf-8-sig")
+
+
+def test_the_command_after_a_rollback_leads_on_only_while_new_is_well(idle, services):
+    """While new's probe fails it is a look; obeyed, an order would only roll back again."""
+    if idle.rollout["status"] == "idle":
+        idle.order("start")
+    idle.order("rollback")
+    until(lambda: (idle.rollout["next_command"] or "").startswith("syncgate resume"))
+    services[1].script(health=503)
+    try:
+        until(lambda: idle.rollout["next_command"] == "syncgate alerts")
+        shown = run(idle, "status", COLUMNS="80").stdout
+        assert "syncgate resume once new is well" in shown
+        assert "syncgate ack" in shown
+    finally:
+        services[1].script()
+    until(lambda: (idle.rollout["next_command"] or "").startswith("syncgate resume"))
