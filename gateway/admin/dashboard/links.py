@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from gateway.admin import alerted
-from gateway.admin.dashboard.site import HEADERS, small_body
+from gateway.admin.dashboard.forms import HEADERS, read_fields
 from gateway.admin.dashboard.words import Words, language_of
 from gateway.admin.intake import MAX_USER_AGENT, peer_of
 from gateway.core.alerts import incident_from_json
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from gateway.ports import Clock
     from gateway.ports.alerts import AlertDesk, AlertLinks
 
+# The address of such a page is a key of its own; and its form is believed by it, not by its origin.
+_HEADERS: Final = {**HEADERS, "Referrer-Policy": "no-referrer"}
 _NAME_MAX: Final = 60
 _REASON_MAX: Final = 300
 _LOOKED_BACK: Final = 500
@@ -91,10 +93,9 @@ class LinkPages:
 
     async def take(self, request: Request) -> Response:
         """Acknowledge it."""
-        text = (await small_body(request)).decode("utf-8", "replace")
-        return await self._answer(request, form=parse_qs(text, max_num_fields=10))
+        return await self._answer(request, form=await read_fields(request))
 
-    async def _answer(self, request: Request, form: dict[str, list[str]] | None) -> Response:
+    async def _answer(self, request: Request, form: dict[str, str] | None) -> Response:
         asked = request.query_params.get("lang")
         say = Words(language_of(asked, request.headers.get("accept-language")))
         uid = request.path_params["uid"]
@@ -123,7 +124,7 @@ class LinkPages:
         return None
 
     async def _taken(
-        self, request: Request, say: Words, incident: Incident, form: dict[str, list[str]]
+        self, request: Request, say: Words, incident: Incident, form: dict[str, str]
     ) -> Response:
         name, reason = _field(form, "name", _NAME_MAX), _field(form, "reason", _REASON_MAX)
         if not name:
@@ -203,12 +204,12 @@ def _html(say: Words, title: str, body: str, status: int) -> Response:
         '<link rel="stylesheet" href="/dashboard/style.css"></head>'
         f'<body><main class="login">{body}</main></body></html>'
     )
-    return HTMLResponse(page, status_code=status, headers=HEADERS)
+    return HTMLResponse(page, status_code=status, headers=_HEADERS)
 
 
-def _field(form: dict[str, list[str]], name: str, most: int) -> str:
+def _field(form: dict[str, str], name: str, most: int) -> str:
     """Give one line of what was typed, without anything that steers a terminal or a log."""
-    text = "".join(c if c.isprintable() else " " for c in form.get(name, [""])[0])
+    text = "".join(c if c.isprintable() else " " for c in form.get(name, ""))
     return " ".join(text.split())[:most]
 
 

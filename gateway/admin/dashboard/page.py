@@ -43,7 +43,8 @@ def page(
         for kind in ("daily", "weekly")
     )
     leave = (
-        f'<form method="post" action="/logout"><button>{_e(say("sign_out"))}</button></form>'
+        f'<form method="post" action="/logout?lang={say.language}">'
+        f"<button>{_e(say('sign_out'))}</button></form>"
         if signed_in
         else ""
     )
@@ -56,25 +57,42 @@ def page(
         ),
         body=(
             f"<header><h1>syncgate</h1><nav>{reports} "
-            f'<a href="/?lang={other}">{_e(say("other"))}</a> {leave}'
+            f'<a href="/?lang={other}" hreflang="{other}">{_e(say("other"))}</a> {leave}'
             f'</nav></header><main><p class="notice" id="notice" role="status" hidden '
             f'data-text="{_e(say("gone"))}"></p><div id="state">{shown}</div></main>'
         ),
     )
 
 
-def login(say: Words, *, wrong: bool) -> str:
-    """Build the page that asks for a token."""
+def login(say: Words, *, to: str, wrong: bool) -> str:
+    """Build the page that asks for a token; `to` is the page that was wanted."""
     notice = f'<p class="notice" role="alert">{_e(say("wrong"))}</p>' if wrong else ""
     return _document(
         say,
-        title="syncgate",
+        title=f"{say('sign_in')} - syncgate",
         head="",
         body=(
             f'<main class="login"><h1>syncgate</h1><p>{_e(say("ask_token"))}</p>{notice}'
-            f'<form method="post" action="/login"><label>{_e(say("token"))}'
+            f'<form method="post" action="/login?lang={say.language}">'
+            f'<input type="hidden" name="to" value="{_e(to)}"><label>{_e(say("token"))}'
             '<input type="password" name="token" autocomplete="current-password" required '
             f"autofocus></label><button>{_e(say('sign_in'))}</button></form></main>"
+        ),
+    )
+
+
+def refusal_page(say: Words, kind: str, detail: str, fix: str) -> str:
+    """Build the page that says why not, in the reader's language where there are words for it."""
+    key = f"refused_{kind}"
+    told = say(key) if say.knows(key) else f"{detail} {fix}".strip()
+    return _document(
+        say,
+        title=f"{say('refused')} - syncgate",
+        head="",
+        body=(
+            f'<main class="login"><h1>syncgate</h1><p class="why">{_e(say("refused"))}</p>'
+            f'<p>{_e(told)}</p><p><a href="/?lang={say.language}">{_e(say("dashboard"))}</a></p>'
+            "</main>"
         ),
     )
 

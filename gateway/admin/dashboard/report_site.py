@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from gateway.admin.dashboard.forms import HEADERS
 from gateway.admin.dashboard.reports import report_page
-from gateway.admin.dashboard.site import HEADERS
+from gateway.admin.dashboard.site import refused
 from gateway.admin.dashboard.words import language_of
 from gateway.admin.intake import read_query
 from gateway.admin.problems import ProblemError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _HTML: Final = ("text/html", "text/*", "*/*")
 _JSON: Final = ("application/json", "application/*", "*/*")
-_UNAUTHORIZED: Final = 401
 
 
 class ReportPages:
@@ -42,17 +42,19 @@ class ReportPages:
         """Show a report, or let somebody sign in first."""
         try:
             await self._dashboard.admit(request)
+            kind = _kind(request.path_params["kind"])
+            asked = read_query(request, ReportAsked)
         except ProblemError as refusal:
-            if refusal.status != _UNAUTHORIZED:
-                raise
-            return RedirectResponse("/", status_code=303, headers=HEADERS)
-        kinds = {kind.value: kind for kind in Kind}
-        name = request.path_params["kind"]
-        if name not in kinds:
-            raise ProblemError(404, "not-found", "There is no such report: daily or weekly.")
-        asked = read_query(request, ReportAsked)
+            return refused(request, refusal)
         assert isinstance(asked, ReportAsked)
-        return page_of(await self._reporter.make(kinds[name], asked.at), asked, request)
+        return page_of(await self._reporter.make(kind, asked.at), asked, request)
+
+
+def _kind(name: str) -> Kind:
+    try:
+        return Kind(name)
+    except ValueError:
+        raise ProblemError(404, "not-found", "There is no such report: daily or weekly.") from None
 
 
 def page_of(report: Report, asked: ReportAsked, request: Request) -> Response:

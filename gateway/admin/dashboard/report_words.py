@@ -7,7 +7,6 @@ from typing import Final
 from gateway.admin.dashboard.words import Words
 
 REPORT_WORDS: Final[dict[str, tuple[str, str]]] = {
-    "dashboard": ("Dashboard", "ダッシュボード"),
     "latest": ("Latest", "最新"),
     "earlier": ("Earlier", "前の期間"),
     "later": ("Later", "次の期間"),

@@ -13,14 +13,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, urlsplit
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.admin.alerted import AlertsAsked, alert_list
 from gateway.admin.auth import Scope, token_digest
-from gateway.admin.dashboard.page import fragment, login, page
+from gateway.admin.dashboard.forms import HEADERS, leads_to, read_form, wanted
+from gateway.admin.dashboard.page import fragment, login, page, refusal_page
 from gateway.admin.dashboard.words import Words, language_of
 from gateway.admin.problems import ProblemError
 
@@ -38,20 +38,8 @@ if TYPE_CHECKING:
 COOKIE: Final = "syncgate_session"
 SESSION_S: Final = 12 * 3600
 SESSIONS_AT_ONCE: Final = 256
-_FORM_BYTES: Final = 4096
+_UNAUTHORIZED: Final = 401
 _HERE: Final = Path(__file__).parent
-
-HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +71,7 @@ class Dashboard:
         return [
             Route("/", self.page, methods=["GET"]),
             Route("/fragment", self.fragment, methods=["GET"]),
+            Route("/login", self.ask, methods=["GET"]),
             Route("/login", self.login, methods=["POST"]),
             Route("/logout", self.logout, methods=["POST"]),
             Route("/dashboard/{name}", self.file, methods=["GET"]),
@@ -90,15 +79,13 @@ class Dashboard:
 
     async def page(self, request: Request) -> Response:
         """Show the page, or ask for a token."""
-        say = _words(request)
         try:
             signed_in = await self.admit(request)
         except ProblemError as refusal:
-            if refusal.status != 401:  # noqa: PLR2004 - only the lack of a token is asked for
-                raise
-            return HTMLResponse(login(say, wrong=False), status_code=401, headers=HEADERS)
+            return refused(request, refusal)
         found = self._comparisons()
         alerts = self._open()
+        say = words_of(request)
         html = page(self._rollout(), say, alerts=alerts, signed_in=signed_in, compared=found)
         return HTMLResponse(html, headers=HEADERS)
 
@@ -106,37 +93,51 @@ class Dashboard:
         """Show what changes."""
         await self.admit(request)
         html = fragment(
-            self._rollout(), _words(request), alerts=self._open(), compared=self._comparisons()
+            self._rollout(), words_of(request), alerts=self._open(), compared=self._comparisons()
         )
         return HTMLResponse(html, headers=HEADERS)
 
     def _open(self) -> list[Alert]:
         return alert_list(self._alerts(), (), AlertsAsked()).items
 
+    async def ask(self, request: Request) -> Response:
+        """Lead whoever comes here without a form to where one is asked for a token."""
+        return RedirectResponse(_home(request), status_code=303, headers=HEADERS)
+
     async def login(self, request: Request) -> Response:
-        """Exchange a token for a cookie."""
-        _same_origin(request)
-        form = parse_qs((await small_body(request)).decode("utf-8", "replace"))
-        secret = form.get("token", [""])[0].strip()
-        if not secret or await self._keeper.known(request, secret) is None:
-            say = _words(request)
-            return HTMLResponse(login(say, wrong=True), status_code=401, headers=HEADERS)
+        """Exchange a token for a cookie, and lead to the page that was wanted."""
+        try:
+            form = await read_form(request)
+            secret = form.get("token", "").strip()
+            to = leads_to(form.get("to", "/"))
+            if not secret or await self._keeper.known(request, secret) is None:
+                html = login(words_of(request), to=to, wrong=True)
+                return HTMLResponse(html, status_code=_UNAUTHORIZED, headers=HEADERS)
+        except ProblemError as refusal:
+            return refused(request, refusal)
+        answer = RedirectResponse(to, status_code=303, headers=HEADERS)
+        secure = request.url.scheme == "https"
+        answer.set_cookie(
+            COOKIE, self._admitted(secret), max_age=SESSION_S, httponly=True, samesite="strict",
+            secure=secure,
+        )  # fmt: skip
+        return answer
+
+    def _admitted(self, secret: str) -> str:
         cookie = secrets.token_urlsafe(32)
         self._visits[token_digest(cookie)] = _Visit(token_digest(secret), self._now_s() + SESSION_S)
         while len(self._visits) > SESSIONS_AT_ONCE:
             self._visits.popitem(last=False)
-        answer = RedirectResponse("/", status_code=303, headers=HEADERS)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(
-            COOKIE, cookie, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure
-        )
-        return answer
+        return cookie
 
     async def logout(self, request: Request) -> Response:
         """Forget the cookie."""
-        _same_origin(request)
+        try:
+            await read_form(request)
+        except ProblemError as refusal:
+            return refused(request, refusal)
         self._visits.pop(token_digest(request.cookies.get(COOKIE, "")), None)
-        answer = RedirectResponse("/", status_code=303, headers=HEADERS)
+        answer = RedirectResponse(_home(request), status_code=303, headers=HEADERS)
         answer.delete_cookie(COOKIE)
         return answer
 
@@ -158,23 +159,23 @@ class Dashboard:
         return False
 
 
-def _words(request: Request) -> Words:
+def words_of(request: Request) -> Words:
+    """Speak the language that was asked for, or else the browser's."""
     asked = request.query_params.get("lang")
     return Words(language_of(asked, request.headers.get("accept-language")))
 
 
-def _same_origin(request: Request) -> None:
-    """Refuse forms that a stranger's page sent."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ProblemError(403, "foreign-origin", "This form was sent from another site.")
+def refused(request: Request, refusal: ProblemError) -> Response:
+    """Answer a browser with a page: the lack of a token by asking for one, all else by why."""
+    say = words_of(request)
+    if refusal.status == _UNAUTHORIZED:
+        html = login(say, to=wanted(request), wrong=False)
+    else:
+        html = refusal_page(say, refusal.kind, refusal.detail, refusal.fix or "")
+    headers = {**(refusal.headers or {}), **HEADERS}
+    headers.pop("WWW-Authenticate", None)  # a browser would ask by a window of its own
+    return HTMLResponse(html, status_code=refusal.status, headers=headers)
 
 
-async def small_body(request: Request) -> bytes:
-    """Read a form; 413 when it is larger than any of ours."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _FORM_BYTES:
-            raise ProblemError(413, "too-large", "The form is too large.")
-    return body
+def _home(request: Request) -> str:
+    return f"/?lang={words_of(request).language}"

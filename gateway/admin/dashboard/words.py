@@ -44,6 +44,18 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "This gateway asks for a token (see GATEWAY_ADMIN_TOKENS).",
         "トークンが必要です(GATEWAY_ADMIN_TOKENS を参照)。",
     ),
+    "refused": ("Not done", "実行できませんでした"),
+    "refused_foreign-origin": (
+        "This form was sent from another site. Open the dashboard itself and try again.",
+        "別のサイトから送信されたフォームです。ダッシュボードを直接開いて、やり直してください。",
+    ),
+    "refused_too-large": ("The form is too large.", "送信内容が大きすぎます。"),
+    "refused_too-many": (
+        "Too many wrong tokens. Wait a moment and try again.",
+        "誤ったトークンが多すぎます。少し待って、やり直してください。",
+    ),
+    "refused_not-found": ("There is no such page.", "ページがありません。"),
+    "dashboard": ("Dashboard", "ダッシュボード"),
     "agreement": ("Old and new compared", "旧と新の比較"),
     "dry_runs": ("dry runs: {means}", "ドライラン: {means}"),
     "faster": ("{percent} % faster than old", "旧より {percent} % 速い"),
@@ -77,6 +89,10 @@ class Words:
         """Say it; a key without a word is shown as it is."""
         pair = WORDS.get(key) or VOCABULARY.get(key)
         return pair[self._column] if pair else key.replace("_", " ")
+
+    def knows(self, key: str) -> bool:
+        """Whether there are words for it."""
+        return key in WORDS or key in VOCABULARY
 
     def span(self, seconds: float) -> str:
         """Say a span with its largest unit."""

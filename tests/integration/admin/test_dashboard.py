@@ -95,11 +95,67 @@ def test_a_token_is_exchanged_for_a_cookie_that_only_reads(gateway):
     assert _browse(url, "GET", "/fragment", **signed)[0] == 401
 
 
-def test_a_strangers_form_is_refused(gateway):
-    """Signing somebody in from another site is no convenience."""
+@pytest.mark.parametrize("path", ["/login", "/logout"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_strangers_form_is_refused_with_a_page(gateway, path, headers):
+    """Signing somebody in from another site is no convenience; whoever meets it can read why."""
+    headers |= {"Accept-Language": "ja"}
+    status, got, text = _browse(
+        gateway.admin_url, "POST", path, {"token": "a-viewer-token"}, **headers
+    )
+    assert (status, "set-cookie" in got) == (403, False)
+    assert got["content-type"].startswith("text/html")
+    assert "別のサイト" in text
+
+
+def test_the_browsers_own_word_holds_behind_a_proxy(gateway):
+    """A proxy that changes `Host` does not make our own form a stranger's."""
     form = {"token": "a-viewer-token"}
-    status, _, _ = _browse(gateway.admin_url, "POST", "/login", form, Origin="http://evil.example")
-    assert status == 403
+    headers = {"Origin": "https://sync.example", "Sec-Fetch-Site": "same-origin"}
+    assert _browse(gateway.admin_url, "POST", "/login", form, **headers)[0] == 303
+
+
+@pytest.mark.parametrize(
+    ("to", "led"),
+    [
+        ("/?lang=ja", "/?lang=ja"),
+        ("/reports/weekly?lang=ja&at=2026-11-20", "/reports/weekly?lang=ja&at=2026-11-20"),
+        ("/reports/weekly?at=1&x=2", "/reports/weekly?at=1"),
+        ("//evil.example/", "/"),
+        ("https://evil.example/reports/daily", "/"),
+        ("/\\evil.example", "/"),
+        ("/api/v1/rollout", "/"),
+        ("javascript:alert(1)", "/"),
+        ("http://[", "/"),
+    ],
+)
+def test_signing_in_leads_to_the_page_that_was_wanted_and_nowhere_else(gateway, to, led):
+    """A form may name a page of ours; a stranger's address is never followed."""
+    form = {"token": "a-viewer-token", "to": to}
+    status, headers, _ = _browse(gateway.admin_url, "POST", "/login", form)
+    assert (status, headers["location"]) == (303, led)
+
+
+def test_who_is_not_signed_in_is_asked_where_he_wanted_to_go(gateway):
+    """The page asks in the language of the address and remembers both; a wrong token keeps them."""
+    path = "/reports/weekly?lang=ja&at=2026-11-20"
+    status, headers, asked = _browse(gateway.admin_url, "GET", path)
+    assert status == 401
+    assert "www-authenticate" not in headers
+    form = {"token": "wrong", "to": path}
+    _, _, again = _browse(gateway.admin_url, "POST", "/login?lang=ja", form)
+    for text in (asked, again):
+        assert '<html lang="ja">' in text
+        assert 'value="/reports/weekly?lang=ja&amp;at=2026-11-20"' in text
+    assert _browse(gateway.admin_url, "GET", "/login?lang=ja")[1]["location"] == "/?lang=ja"
 
 
 def test_what_people_typed_is_inert(idle):
