@@ -117,7 +117,7 @@ class Alert(Output):
     state: AlertState
     title: Sentence
     text: Sentence
-    """Why."""
+    """Why, as it stood when its level was reached, and how it stands now where that differs."""
     value: float | None
     """When it reached its level."""
     threshold: float | None
@@ -236,7 +236,7 @@ def one_alert(incident: alerts.Incident, view: AlertsView) -> Alert:
         level=AlertLevel(incident.level.value),
         state=_state(incident, view),
         title=_sentence(incident.title),
-        text=_sentence(incident.why),
+        text=_text(incident, sign, view),
         value=incident.value,
         threshold=incident.threshold,
         sample=incident.sample,
@@ -251,6 +251,27 @@ def one_alert(incident: alerts.Incident, view: AlertsView) -> Alert:
         ended_at=None if ended_us is None else instant(ended_us),
         lasted_s=((view.at_us if ended_us is None else ended_us) - incident.raised_us) / SECOND_US,
         todo=incident.todo,
+    )
+
+
+def _text(incident: alerts.Incident, sign: alerts.Sign | None, view: AlertsView) -> Sentence:
+    """Say why; a figure of then that is another one now is not left in the present tense."""
+    why = _sentence(incident.why)
+    rule = next((one for one in view.plan.rules if one.name == incident.rule), None)
+    if rule is None or incident.value is None:
+        return why
+    if incident.ended_us is not None:
+        return Sentence(
+            en=f"{why.en} That was when it reached its level.",
+            ja=f"{why.ja}これはその重大度に達した時点の値です。",
+        )
+    value = sign.value if sign else None
+    now = [alerts.figure(rule, value, language) for language in (0, 1)]
+    if now[0] == alerts.figure(rule, incident.value, 0):
+        return why
+    return Sentence(
+        en=f"{why.en} That was when it reached its level; now it is {now[0]}.",
+        ja=f"{why.ja}これはその重大度に達した時点の値で、現在は {now[1]} です。",
     )
 
 

@@ -165,8 +165,9 @@ class LinkPages:
         if notice:
             body += f'<p class="notice" role="status">{_e(_say(say, notice))}</p>'
         if one.ended_at is not None:
-            body += f"<p>{_e(_say(say, 'over'))}</p>"
-        elif one.acknowledged is not None:
+            ended = f"{one.ended_at:%Y-%m-%d %H:%M:%S} UTC"
+            return _html(say, title, f"{body}<p>{_e(_say(say, 'over'))} ({ended})</p>", status)
+        if one.acknowledged is not None:
             who, reason = one.acknowledged.by, one.acknowledged.reason
             body += f"<p><strong>{_e(who)}</strong> {_e(_say(say, 'taken'))}: {_e(reason)}</p>"
         else:

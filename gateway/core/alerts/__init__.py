@@ -28,7 +28,7 @@ from gateway.core.alerts.rules import (
     Step,
 )
 from gateway.core.alerts.seen import Said, Seen
-from gateway.core.alerts.sentences import TITLES
+from gateway.core.alerts.sentences import TITLES, figure
 from gateway.core.alerts.signs import Condition, Sign, signs
 from gateway.core.alerts.stored import (
     ForeignBookError,
@@ -69,6 +69,7 @@ __all__ = [
     "advance",
     "book_from_json",
     "book_to_json",
+    "figure",
     "incident_from_json",
     "incident_to_json",
     "lift",

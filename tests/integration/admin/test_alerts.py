@@ -177,6 +177,18 @@ def test_a_link_shows_and_only_the_button_takes(own: GatewayProcess) -> None:
     assert (row["actor"], row["ip"]) == ("<b>花子</b> (link)", "127.0.0.1")
 
 
+def test_a_link_to_what_is_over_asks_nothing_of_anybody(own: GatewayProcess) -> None:
+    """It says that it is over, since when, and names no command that would undo something."""
+    number = rolled_back(own)["id"]
+    link = link_of(own, number)
+    assert "syncgate resume" in page(own, link)[1]
+    own.order("resume")
+    until(lambda: "It is over" in page(own, link)[1])
+    text = page(own, link)[1]
+    assert "syncgate resume" not in text
+    assert re.search(r"It is over; nothing needs to be done. \(20.* UTC\)", text)
+
+
 def test_a_link_that_is_wrong_or_old_opens_nothing(own: GatewayProcess) -> None:
     """Clear pages of their own, 4xx, whatever the method."""
     number = rolled_back(own)["id"]
