@@ -1,5 +1,5 @@
 """
-Sentences about data: comparison, mirror, write-backs, repair.
+Sentences about data: comparison, verification, repair.
 
 As in `texts`: key -> (English, Japanese).
 """
@@ -9,20 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 DATA_TEXTS: Final[dict[str, tuple[str, str]]] = {
-    # mirror and write-backs, in the status
-    "copies": ("Copies", "複製"),
-    "shadows": ("mirror", "ミラー"),
-    "write_backs": ("write-back", "書き戻し"),
-    "shadows_done": (
-        "{sent} sent, {compared} compared, {held} under way ({bytes})",
-        "送信 {sent}、比較 {compared}、処理中 {held} ({bytes})",
-    ),
-    "shadows_lost": ("lost: {reasons}", "欠落: {reasons}"),
-    "write_backs_done": (
-        "{agreed} agreed, {failed} failed, {waiting} under way",
-        "一致 {agreed}、失敗 {failed}、処理中 {waiting}",
-    ),
-    "write_backs_repaired": ("{repaired} rows repaired", "修復済み {repaired} 行"),
     # the comparison
     "cmp_mirror": ("mirroring", "ミラー"),
     "cmp_on": ("on, as dry runs: {means}", "有効・ドライラン: {means}"),

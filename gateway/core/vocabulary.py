@@ -77,5 +77,22 @@ _DIFFERENCES: Final[dict[str, tuple[str, str]]] = {
     "cause_real": ("real", "実際の相違"),
     "cause_unreadable": ("cannot be read", "読取不能"),
 }
-VOCABULARY: Final[dict[str, tuple[str, str]]] = _ROLLOUT | _SYSTEMS | _GATES | _DIFFERENCES
+_COPIES: Final[dict[str, tuple[str, str]]] = {
+    "copies": ("Copies", "複製"),
+    "shadows": ("mirror", "ミラー"),
+    "write_backs": ("write-back", "書き戻し"),
+    "shadows_done": (
+        "{sent} sent, {compared} compared, {held} under way ({bytes})",
+        "送信 {sent}、比較 {compared}、処理中 {held} ({bytes})",
+    ),
+    "shadows_lost": ("lost: {reasons}", "欠落: {reasons}"),
+    "write_backs_done": (
+        "{agreed} agreed, {failed} failed, {waiting} under way",
+        "一致 {agreed}、失敗 {failed}、処理中 {waiting}",
+    ),
+    "write_backs_repaired": ("{repaired} rows repaired", "修復済み {repaired} 行"),
+}
+VOCABULARY: Final[dict[str, tuple[str, str]]] = (
+    _ROLLOUT | _SYSTEMS | _GATES | _DIFFERENCES | _COPIES
+)
 """Key -> (English, Japanese)."""

@@ -86,7 +86,9 @@ def _row(each: DifferenceSummary, say: Words) -> str:
     example = DASH
     if each.examples:
         one = each.examples[0]
-        example = f"{one.property_number or ''}: {_value(one.old)} → {_value(one.new)}"
+        example = f"{_value(one.old)} → {_value(one.new)}"
+        if one.property_number:
+            example = f"{one.property_number}: {example}"
     cells = (
         (f"{each.count:,}", "n"),
         (f"{each.control_count:,}", "n"),

@@ -34,13 +34,15 @@ def _row(one: Alert, say: Words) -> str:
         stands = f"{say('asked_now')} {', '.join(one.asked)}"
         if one.answer_by is not None:
             stands += f" · {say('answer_by')} {one.answer_by:%m-%d %H:%M} UTC"
+    todo = one.todo if one.acknowledged else take_command(one)
     system = one.system.value if one.system else ""
     return (
-        f"<tr><td>#{one.id}</td>"
+        f'<tr><td class="level">#{one.id}</td>'
         f'<td class="level {_e(one.level.value)}">{_e(say(one.level.value))}</td>'
-        f'<td>{_e(title)}<div class="dim">{_e(system)}</div></td><td class="r">{_e(why)}</td>'
+        f'<td class="t">{_e(title)}<div class="dim">{_e(system)}</div></td>'
+        f'<td class="r">{_e(why)}</td>'
         f'<td class="n">{_e(say.span(_rounded(one.lasted_s)))}</td><td class="r">{_e(stands)}<br>'
-        f"<code>{_e(_todo(one))}</code></td></tr>"
+        f"<code>{_e(todo)}</code></td></tr>"
     )
 
 
@@ -49,9 +51,9 @@ def _rounded(seconds: float) -> float:
     return seconds if seconds < _MINUTE_S else seconds // _MINUTE_S * _MINUTE_S
 
 
-def _todo(one: Alert) -> str:
-    """Give the command that comes first: somebody has to take it."""
-    return one.todo if one.acknowledged else f"syncgate ack {one.id} --reason ..."
+def take_command(one: Alert) -> str:
+    """Give the command by which somebody answers for it."""
+    return f"syncgate ack {one.id} --reason ..."
 
 
 def _e(value: object) -> str:

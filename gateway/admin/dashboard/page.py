@@ -10,9 +10,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from gateway.admin.alerted import AlertState
 from gateway.admin.dashboard import words as figures
 from gateway.admin.dashboard.agreement import agreement_section
-from gateway.admin.dashboard.alerts import alerts_section
+from gateway.admin.dashboard.alerts import alerts_section, take_command
+from gateway.admin.dashboard.copies import copies_section
 from gateway.admin.models import Status
 
 if TYPE_CHECKING:
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
     from gateway.admin.alerted import Alert
     from gateway.admin.compared import Comparisons
     from gateway.admin.dashboard.words import Words
-    from gateway.admin.models import Decision, EvidenceBar, Gate, Rollout, SystemFigures
+    from gateway.admin.models import Decision, EvidenceBar, Gate, Rollout
 
 _BY_HAND = {Status.RUNNING, Status.PAUSED}
+BAKE_GATE = "bake_time"
 _MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!"}
 
 
@@ -50,7 +53,7 @@ def page(
     )
     return _document(
         say,
-        title=f"{say(state.status.value)} {state.weight_percent:g} % - syncgate",
+        title=_title(state, say),
         head=(
             '<noscript><meta http-equiv="refresh" content="5"></noscript>'
             '<script src="/dashboard/refresh.js" defer></script>'
@@ -58,8 +61,7 @@ def page(
         body=(
             f"<header><h1>syncgate</h1><nav>{reports} "
             f'<a href="/?lang={other}" hreflang="{other}">{_e(say("other"))}</a> {leave}'
-            f'</nav></header><main><p class="notice" id="notice" role="status" hidden '
-            f'data-text="{_e(say("gone"))}"></p><div id="state">{shown}</div></main>'
+            f'</nav></header><main>{_notice(say)}<div id="state">{shown}</div></main>'
         ),
     )
 
@@ -100,19 +102,32 @@ def refusal_page(say: Words, kind: str, detail: str, fix: str) -> str:
 def fragment(
     state: Rollout, say: Words, *, alerts: list[Alert], compared: Comparisons | None = None
 ) -> str:
-    """Build what changes: the state."""
-    return "".join(
-        (
-            _top(state, say),
-            alerts_section(alerts, say),
-            _decisions(state.decisions, say),
-            _systems(state.systems, say),
-            _gates(state.gates, say),
-            agreement_section(compared, say),
-            _evidence(state.evidence, say),
-            _events(state, say),
-            _footer(state, say),
-        )
+    """Build what changes: the state, in parts that are each replaced when they change."""
+    parts = {
+        "top": _top(state, alerts, say),
+        "alerts": alerts_section(alerts, say),
+        "decisions": _decisions(state.decisions, say),
+        "systems": _systems(state, say),
+        "copies": copies_section(state.mirror, say),
+        "gates": _gates(state.gates, say),
+        "agreement": agreement_section(compared, say),
+        "evidence": _evidence(state.evidence, say),
+        "events": _events(state, say),
+        "footer": _footer(state, say),
+    }
+    return "".join(f'<section data-part="{name}">{html}</section>' for name, html in parts.items())
+
+
+def _title(state: Rollout, say: Words) -> str:
+    return f"{say(state.status.value)} {state.weight_percent:g} % - syncgate"
+
+
+def _notice(say: Words) -> str:
+    """Build what the script shows while the state is not the newest."""
+    return (
+        f'<p class="notice" hidden><span id="notice" role="status" data-gone="{_e(say("gone"))}" '
+        f'data-held="{_e(say("selected"))}"></span> <span id="age" aria-hidden="true" '
+        f'data-text="{_e(say("age"))}"></span></p>'
     )
 
 
@@ -135,23 +150,31 @@ def _e(value: object) -> str:
     return escape(str(value), quote=True)
 
 
-def _top(state: Rollout, say: Words) -> str:
+def _top(state: Rollout, alerts: list[Alert], say: Words) -> str:
     status = state.status.value
     title = state.phase_title.ja if say.language == "ja" else state.phase_title.en
     where = (
         f"{say('phase')} {state.phase_number}/{state.phases} · {title}" if state.phase else title
     )
     why = state.why.ja if say.language == "ja" else state.why.en
-    if state.next_command:
-        do = f"{_e(say('do'))} <code>{_e(state.next_command)}</code>"
-    else:
-        do = _e(say("nothing"))
-        if state.bake_left_s and state.status is Status.RUNNING:
-            do += f" {_e(say('bake_left'))}: {_e(say.span(state.bake_left_s))}."
     return (
-        f'<p><span class="badge {_e(status)}">{_e(say(status))}</span> {_e(where)}</p>'
-        f'<p class="why">{_e(why)}</p><p class="do">{do}</p>{_weights(state, say)}'
+        f'<p data-title="{_e(_title(state, say))}"><span class="badge {_e(status)}">'
+        f"{_e(say(status))}</span> {_e(where)}</p>"
+        f'<p class="why">{_e(why)}</p><p class="do">{_do(state, alerts, say)}</p>'
+        f"{_weights(state, say)}"
     )
+
+
+def _do(state: Rollout, alerts: list[Alert], say: Words) -> str:
+    """Name what to do: what moves the rollout, else the worst alert that nobody has taken."""
+    waiting = next((one for one in alerts if one.state is AlertState.OPEN), None)
+    command = state.next_command or (take_command(waiting) if waiting else None)
+    if command:
+        return f"{_e(say('do'))} <code>{_e(command)}</code>"
+    do = _e(say("nothing"))
+    if state.bake_left_s and state.status is Status.RUNNING:
+        do += f" {_e(say('bake_left'))}: {_e(say.span(state.bake_left_s))}."
+    return do
 
 
 def _weights(state: Rollout, say: Words) -> str:
@@ -191,7 +214,8 @@ def _cells(*cells: tuple[str, str]) -> str:
     )
 
 
-def _systems(systems: list[SystemFigures], say: Words) -> str:
+def _systems(state: Rollout, say: Words) -> str:
+    systems = state.systems
     window = say.span(systems[0].window_s) if systems else ""
     heads = [(say("system"), "")]
     heads += [(say(key), "n") for key in ("requests", "errors", "p50", "p95", "p99", "per_1000")]
@@ -201,16 +225,19 @@ def _systems(systems: list[SystemFigures], say: Words) -> str:
         pace = one.sync_seconds_per_1000
         word = "healthy" if one.healthy else "unhealthy"
         health = figures.DASH if one.healthy is None else say(word)
+        name = one.system.value
+        if state.mirror.on and state.mirror.to == name:
+            name += f" ({say('mirrored')})"
         rows.append(
             _cells(
-                (one.system.value, ""),
+                (name, "level"),
                 (f"{one.requests_per_s:,.1f}", "n"),
                 (figures.ratio(one.error_ratio), "n"),
                 (figures.milliseconds(one.p50_ms), "n"),
                 (figures.milliseconds(one.p95_ms), "n"),
                 (figures.milliseconds(one.p99_ms), "n"),
                 (figures.DASH if pace is None else f"{pace:.1f} s", "n"),
-                (one.breaker, "" if one.breaker == "closed" else "down"),
+                (say(f"breaker_{one.breaker}"), "" if one.breaker == "closed" else "level down"),
                 (health, {True: "pass", False: "down", None: "dim"}[one.healthy]),
             )
         )
@@ -231,7 +258,7 @@ def _gates(gates: list[Gate], say: Words) -> str:
         rows.append(
             _cells(
                 (gate.name, ""),
-                (f"{_MARKS.get(verdict, '')} {say(verdict)}", verdict),
+                (f"{_MARKS.get(verdict, '')} {_verdict(gate, say)}", f"level {verdict}"),
                 (figures.by_metric(gate.value, gate.metric, gate.basis), "n"),
                 (f"{gate.comparison or ''} {asked}".strip(), "n"),
                 (figures.number(gate.sample) if gate.metric else figures.DASH, "n"),
@@ -239,6 +266,14 @@ def _gates(gates: list[Gate], say: Words) -> str:
             )
         )
     return f"<h2>{_e(say('gates'))} <small>{passed}/{len(gates)}</small></h2>{_table(heads, rows)}"
+
+
+def _verdict(gate: Gate, say: Words) -> str:
+    """Say how a gate stands; of time that is not over how much is left, for nothing is missing."""
+    waits = gate.name == BAKE_GATE and gate.verdict.value == "inconclusive"
+    if not waits or gate.value is None or gate.threshold is None:
+        return say(gate.verdict.value)
+    return say("bakes").format(left=say.span(max(0.0, gate.threshold - gate.value)))
 
 
 def _evidence(bars: list[EvidenceBar], say: Words) -> str:
@@ -251,7 +286,7 @@ def _evidence(bars: list[EvidenceBar], say: Words) -> str:
             rate = f"{bar.rate:.2%} ({bar.low:.1%} - {bar.high:.1%}), {bar.sample:,}"
         rows.append(
             f"<tr><td>{_e(bar.rule)}</td>"
-            f'<td class="{_e(bar.severity)}">{_e(say(bar.severity))}</td>'
+            f'<td class="level {_e(bar.severity)}">{_e(say(bar.severity))}</td>'
             f'<td class="n">&gt; {bar.threshold_ratio * 100:g} %</td>'
             f'<td><meter min="0" max="1" low="0.25" high="0.75" optimum="0" '
             f'value="{bar.level:.3f}">{bar.level:.0%}</meter> {bar.level:.0%}</td>'
@@ -272,7 +307,8 @@ def _decisions(decisions: list[Decision], say: Words) -> str:
         else:
             state = f"{say('left')} {say.span(one.time_left_s)}"
         reason = one.reason_ja if say.language == "ja" else one.reason
-        cells = (f"#{one.id}", ""), (say(one.severity), one.severity), (reason, "r"), (state, "")
+        severity = (say(one.severity), f"level {one.severity}")
+        cells = (f"#{one.id}", ""), severity, (reason, "r"), (state, "r")
         rows.append(_cells(*cells))
     return f"<h2>{_e(say('decisions'))}</h2>{_table((), rows)}"
 

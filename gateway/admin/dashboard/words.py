@@ -36,6 +36,18 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "left": ("left", "残り"),
     "held": ("held by", "保留者"),
     "gone": ("The gateway has not answered since", "ゲートウェイの応答がありません:"),
+    "selected": (
+        "The page stands still while something in it is selected.",
+        "選択中のため表示を更新していません。",
+    ),
+    "age": ("What stands here is {seconds} s old.", "表示は {seconds} 秒前のものです。"),
+    "mirrored": ("mirrored copies, too", "ミラー分を含む"),
+    "bakes": ("{left} left", "残り {left}"),
+    "breaker_closed": ("closed", "閉"),
+    "breaker_open": ("open", "開"),
+    "breaker_half_open": ("half-open", "半開"),
+    "breaker_isolated": ("isolated", "隔離"),
+    "breaker_unknown": ("unknown", "不明"),
     "token": ("Admin token", "管理トークン"),
     "sign_in": ("Sign in", "サインイン"),
     "sign_out": ("Sign out", "サインアウト"),
@@ -138,5 +150,7 @@ def by_metric(value: float | None, metric: str | None, basis: str | None) -> str
         return f"{value * 100:+.2f} pt"
     if metric.endswith("_to_old"):
         return f"{value:.2f} x"
+    if metric == "sync_seconds_per_1000":
+        return f"{value:,.1f} s"
     sayings = {"ratio": ratio, "ms": milliseconds}
     return sayings.get(metric.rpartition("_")[2], number)(value)

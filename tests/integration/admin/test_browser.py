@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from urllib.parse import urlsplit
 
 import pytest
@@ -56,3 +58,65 @@ def test_the_form_behind_a_link_is_taken_from_a_browser(idle, browser):
     browser.click("form button")
     browser.until("document.body.innerText.includes('Thank you')")
     assert idle.admin("/alerts").json["items"][0]["acknowledged"]["by"] == "田中 (link)"
+
+
+@pytest.fixture
+def looking(idle, browser):
+    """Somebody who has signed in and looks at a rollout that runs."""
+    if idle.rollout["status"] == "idle":
+        idle.order("start")
+    idle.order("weight", percent=1)
+    browser.open(idle.admin_url + "/?lang=en")
+    sign_in(browser)
+    browser.until(f"!!document.querySelector('#state') && {WEIGHT} === '1 %'")
+    return browser
+
+
+WEIGHT = "document.querySelector('.weight strong').innerText"
+
+
+def test_the_tab_says_what_the_page_says(idle, looking):
+    """A weight that changes while somebody looks is in the title, too."""
+    assert looking.js("document.title") == "Running 1 % - syncgate"
+    idle.order("weight", percent=2)
+    looking.until(f"{WEIGHT} === '2 %'")
+    assert looking.js("document.title") == "Running 2 % - syncgate"
+
+
+def test_what_somebody_marks_to_copy_stays_marked_and_is_said_to_be_old(idle, looking):
+    """The page stands still while text of it is selected, says so with its age, and goes on."""
+    looking.js("document.getSelection().selectAllChildren(document.querySelector('.why'))")
+    marked = looking.js("document.getSelection().toString()")
+    idle.order("weight", percent=3)
+    looking.until("document.body.innerText.includes('stands still while')", within_s=12)
+    assert looking.js("document.getSelection().toString()") == marked
+    assert (looking.js(WEIGHT), looking.js("document.title")) == ("1 %", "Running 1 % - syncgate")
+    assert int(looking.js("document.querySelector('#age').innerText.match(/\\d+/)[0]")) >= 5
+    looking.js("document.getSelection().removeAllRanges()")
+    looking.until(f"{WEIGHT} === '3 %'")
+    assert "stands still" not in looking.text()
+
+
+def test_what_was_scrolled_aside_stays_there_and_what_did_not_change_is_not_touched(idle, looking):
+    """On a phone a table is read by scrolling it; a swap of its figures does not take it back."""
+    looking.resize(400)
+    table = "document.querySelector('[data-part=events] .scroll')"
+    looking.js(f"{table}.dataset.mark = 'old'; {table}.scrollLeft = 40")
+    untouched = "document.querySelector('[data-part=evidence]')"
+    looking.js(f"{untouched}.marked = true")
+    assert looking.js(f"{table}.scrollLeft") == 40
+    idle.admin("/user-reports", {"severity": "minor", "text": "a new event " * 9})
+    looking.until(f"{table}.dataset.mark === undefined")
+    assert looking.js(f"{table}.scrollLeft") == 40
+    assert looking.js(f"{untouched}.marked") is True
+
+
+def test_a_gateway_that_hangs_is_seen_to(idle, looking):
+    """It keeps the connection and answers nothing: within seconds the page says so, and how old."""
+    os.kill(idle.pid, signal.SIGSTOP)
+    try:
+        looking.until("document.body.innerText.includes('has not answered since')", within_s=9)
+        looking.until("document.querySelector('#age').innerText.includes(' s old')")
+    finally:
+        os.kill(idle.pid, signal.SIGCONT)
+    looking.until("!document.body.innerText.includes('has not answered since')")

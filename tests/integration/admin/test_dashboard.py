@@ -186,6 +186,70 @@ def test_every_part_of_a_busy_rollout_is_on_the_page(language):
         assert part in shown
 
 
+MIRRORED = {
+    "on": True, "to": "new", "rate": 1.0, "dry_run": True, "why_off": None, "proven": True,
+    "means": "rollback",
+    "traffic": {
+        "sent": 1437, "compared": 1430, "dropped": {"queue_full": 7}, "in_flight": 1,
+        "waiting": 2, "held_bytes": 1048576,
+    },
+    "write_back": {
+        "needed": True, "why": {"en": "On.", "ja": "実行中。"}, "on": True, "agreed": 12,
+        "failed": 1, "failed_by_reason": {"timeout": 1}, "waiting": 0, "held_bytes": 0,
+        "open": 0, "open_since": None, "cleared": 0, "repaired": 5, "repaired_at": None,
+        "trouble": "",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("language", "parts"),
+    [
+        ("en", ("new (mirrored copies, too)", "1,437 sent, 1,430 compared", "5 rows repaired")),
+        ("ja", ("new (ミラー分を含む)", "送信 1,437、比較 1,430", "修復済み 5 行")),
+    ],
+)
+def test_copies_are_named_beside_the_traffic_they_look_like(language, parts):
+    """Requests of new at weight 0 are mirrored ones, and the page says what became of them."""
+    state = models.Rollout.model_validate(rollout_state(mirror=MIRRORED))
+    shown = fragment(state, Words(language), alerts=[])
+    for part in (*parts, "queue_full 7"):
+        assert part in shown
+    assert "1,437" not in _shown(language=language)
+    off = {**MIRRORED, "on": False, "why_off": "<b>", "traffic": None, "write_back": None}
+    assert "&lt;b&gt;" in _shown(language=language, mirror=off)
+    lost = {**MIRRORED["write_back"], "open": 3, "needed": False}
+    assert _shown(mirror={**MIRRORED, "write_back": lost}).count("On.") == 1
+    assert "disk full" in _shown(
+        mirror={**MIRRORED, "write_back": {**lost, "trouble": "disk full"}}
+    )
+
+
+def _shown(*, language: str = "en", alerts=(), **changes) -> str:
+    state = models.Rollout.model_validate(rollout_state(**changes))
+    return fragment(state, Words(language), alerts=list(alerts))
+
+
+def test_an_alert_that_nobody_has_is_something_to_do():
+    """The page does not say that there is nothing to do above one; what moves the rollout leads."""
+    assert "Nothing to do now." in _shown()
+    assert "Run <code>syncgate ack 7" in _shown(alerts=[ALERT])
+    assert "Nothing to do now." not in _shown(alerts=[ALERT])
+    assert "Run <code>syncgate resume" in _shown(alerts=[ALERT], next_command="syncgate resume")
+    taken = ALERT.model_copy(update={"state": alerted.AlertState.ACKNOWLEDGED})
+    assert "Nothing to do now." in _shown(alerts=[taken])
+
+
+def test_a_gate_speaks_in_its_unit_and_the_time_that_is_left():
+    """Seconds are no bare numbers; healthy time that goes on is no lack of data."""
+    gates = rollout_state()["gates"]
+    gates[1] |= {"basis": "value", "value": 3211.0, "threshold": 300.0}
+    gates[3] |= {"name": "bake_time"}
+    shown = _shown(gates=gates)
+    for part in ("3,211.0 s", "&lt;= 300.0 s", "? 2.96 d left", "? too little data"):
+        assert part in shown
+
+
 def test_hostile_text_is_escaped_everywhere():
     """Every string of the state, at once."""
     hostile = '"><script>alert(1)</script>'

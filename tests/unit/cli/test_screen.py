@@ -184,7 +184,7 @@ def test_page_and_terminal_say_the_same_word_for_the_same_thing(language):
     """Neither writes it again for itself."""
     assert not VOCABULARY.keys() & (TEXTS.keys() | DATA_TEXTS.keys() | WORDS.keys())
     column = ("en", "ja").index(language)
-    for key in VOCABULARY.keys() - {"agree"}:
+    for key in [key for key, words in VOCABULARY.items() if "{" not in words[column]]:
         assert Texts(language)(key) == Words(language)(key) == VOCABULARY[key][column]
 
 
