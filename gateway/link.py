@@ -145,11 +145,12 @@ class WriteBackCounts:
 class Report:
     """One second of one worker; sent every second even when nothing happened (silence means dead).
 
-    `second` is the Unix second; `cells` are cumulative metric values by full name with labels,
-    ready to be summed and rendered, for scrapers alone: what decisions rest on comes in `variants`,
-    `mirror` and `write_backs`. `breakers` give the state per variant, `routing_version` what it
-    routes by. `exemplars` give, per variant, a sampled request of that second: (trace id, duration
-    in microseconds, Unix microseconds).
+    `second` is the Unix second; `variants` count what clients asked, `copies` what shadows came to
+    (no system without any); `cells` are cumulative metric values by full name with labels, ready to
+    be summed and rendered, for scrapers alone: what decisions rest on comes in `variants`,
+    `copies`, `mirror` and `write_backs`. `breakers` give the state per variant, `routing_version`
+    what it routes by. `exemplars` give, per variant, a sampled request of that second: (trace id,
+    duration in microseconds, Unix microseconds).
     """
 
     worker: int
@@ -160,6 +161,7 @@ class Report:
     cells: dict[str, float]
     connections: int = 0
     in_flight: int = 0
+    copies: dict[str, VariantSecond] = field(default_factory=dict)
     exemplars: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     mirror: MirrorCounts = MirrorCounts()
     write_backs: WriteBackCounts = WriteBackCounts()
@@ -333,6 +335,7 @@ def decode(line: bytes) -> Message:
 def _report(
     *,
     variants: dict[str, dict[str, Any]],
+    copies: dict[str, dict[str, Any]] | None = None,
     exemplars: dict[str, Any] | None = None,
     mirror: dict[str, Any] | None = None,
     write_backs: dict[str, Any] | None = None,
@@ -342,17 +345,22 @@ def _report(
     mirror = mirror or {}
     shadows = {name: ShadowCounts(**mirror[name]) for name in _KINDS_OF_SHADOW & mirror.keys()}
     return {
-        "variants": {
-            name: VariantSecond(
-                **{
-                    **second,
-                    "latency": tuple(map(tuple, second["latency"])),
-                    "pace": tuple(map(tuple, second["pace"])),
-                }
-            )
-            for name, second in variants.items()
-        },
+        "variants": _seconds(variants),
+        "copies": _seconds(copies or {}),
         "exemplars": {name: tuple(one) for name, one in (exemplars or {}).items()},
         "mirror": MirrorCounts(**{**mirror, **shadows}),
         "write_backs": WriteBackCounts(**(write_backs or {})),
+    }
+
+
+def _seconds(raw: dict[str, dict[str, Any]]) -> dict[str, VariantSecond]:
+    return {
+        name: VariantSecond(
+            **{
+                **second,
+                "latency": tuple(map(tuple, second["latency"])),
+                "pace": tuple(map(tuple, second["pace"])),
+            }
+        )
+        for name, second in raw.items()
     }

@@ -64,7 +64,8 @@ class Hearing:
                 second = self._senses.snapshots.report(message, self._clock.now_us())
                 if self._together is not None and second is not None:
                     variants = {Variant(name): one for name, one in message.variants.items()}
-                    self._together.fleet.outbox.second(second, variants)
+                    copies = {Variant(name): one for name, one in message.copies.items()}
+                    self._together.fleet.outbox.second(second, variants, copies)
             case link.Applied():
                 if self._together is not None:
                     self._together.applied(message.version)

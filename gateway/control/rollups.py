@@ -2,8 +2,8 @@
 Roll-ups: what the gateway counts is added to the hour under way, and stored once a minute.
 
 The seconds come from the workers' timeline, each once: what was added last is remembered, and a
-look that comes late reads further back. The rest (loads, rollbacks, reports) is taken as it is seen
-at a look. Only the holder of the lease keeps them. What was not stored when the process dies is
+look that comes late reads further back. They are of what clients asked; a shadow is no request. The
+rest (loads, rollbacks, reports) is taken as it is seen at a look. Only the holder of the lease keeps them. What was not stored when the process dies is
 unknown afterwards, and so is every hour in which nobody counted. Old hours become days.
 """
 
@@ -64,7 +64,7 @@ class Seconds(Protocol):
         ...
 
     def span(self, variant: Variant, from_second: int, to_second: int) -> Snapshot:
-        """Read one system over a span of seconds."""
+        """Read what clients asked of one system over a span of seconds."""
         ...
 
 

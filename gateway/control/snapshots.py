@@ -8,6 +8,9 @@ wall-clock second; when a jump of the wall clock breaks the offset, it is taken 
 a worker owes and does not report is not covered: unknown, not idle. Cumulative cells of a worker
 that is gone stay in the totals, or every restart would look like a counter running backwards.
 
+Gates judge by everything that a system was asked, shadows included: in a phase without live traffic
+there is nothing else. Reports and scraped durations are of what clients asked, counted apart.
+
 In a fleet every other replica is one more source, under a negative number. Its seconds are already
 added up and in our own time. A replica that falls silent makes readings old, as a worker does.
 """
@@ -22,14 +25,14 @@ from gateway.control.counting import Counting
 from gateway.core import histogram
 from gateway.core.analysis import BreakerReading, Reading
 from gateway.core.model import SECOND_US, Variant
-from gateway.core.window import Timeline
+from gateway.core.window import Timeline, VariantSecond
 from gateway.ports import SystemView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gateway.control.counting import Totals
-    from gateway.core.window import Snapshot, VariantSecond
+    from gateway.core.window import Snapshot
     from gateway.link import Report
     from gateway.ports import ProbeResult
 
@@ -48,6 +51,8 @@ class Snapshots:
 
     def __init__(self, *, workers: int) -> None:
         self._timeline = Timeline(workers=workers)
+        self._clients = Timeline(workers=workers)
+        """The same without shadows."""
         self._offsets: dict[int, int] = {}
         self._heard: dict[int, int] = {}
         self._breakers: dict[int, dict[Variant, str]] = {}
@@ -88,6 +93,14 @@ class Snapshots:
     ) -> None:
         """File one second of another replica."""
         self._timeline.add(now_us, source, second, variants)
+        self._clients.add(now_us, source, second, variants)
+
+    def replica_copies(
+        self, source: int, second: int, variants: Mapping[Variant, VariantSecond], now_us: int
+    ) -> None:
+        """Take from clients what of a replica's second, as it was filed, were shadows."""
+        copies = {variant: _negative(counts) for variant, counts in variants.items()}
+        self._clients.add(now_us, source, second, copies)
 
     def own_name(self, name: str) -> None:
         """Name this replica in what is said of its breakers."""
@@ -115,6 +128,10 @@ class Snapshots:
             self._durations[Variant(name)].exemplar = exemplar
         if not self._timeline.add(now_us, report.worker, second, variants):
             return None
+        self._clients.add(now_us, report.worker, second, variants)
+        if report.copies:
+            copies = {Variant(name): counts for name, counts in report.copies.items()}
+            self._timeline.add(now_us, report.worker, second, copies)
         for variant, counts in variants.items():
             self._durations[variant].add(counts.latency)
         self._heard[report.worker] = max(self._heard[report.worker], second)
@@ -137,8 +154,8 @@ class Snapshots:
         return newest + 1 if newest else 0
 
     def span(self, variant: Variant, from_second: int, to_second: int) -> Snapshot:
-        """Read one system over a span of seconds."""
-        return self._timeline.snapshot(variant, from_second, to_second)
+        """Read what clients asked of one system over a span of seconds."""
+        return self._clients.snapshot(variant, from_second, to_second)
 
     def breaker(self, worker: int, variant: Variant, state: str) -> None:
         """Note the state of one worker's circuit breaker; one that is gone has none."""
@@ -261,6 +278,15 @@ class Durations:
             return None
         took_s = histogram.upper_bound(histogram.bucket_of(self.exemplar[1])) / SECOND_US
         return _bucket_cell(variant, bisect_left(_EDGES_S, took_s)), self.exemplar
+
+
+def _negative(counts: VariantSecond) -> VariantSecond:
+    return VariantSecond(
+        ok=-counts.ok, errors=-counts.errors, rejected=-counts.rejected,
+        latency=tuple((bucket, -count) for bucket, count in counts.latency),
+        pace=tuple((bucket, -count) for bucket, count in counts.pace),
+        syncs=-counts.syncs, listings=-counts.listings,
+    )  # fmt: skip
 
 
 def _bucket_cell(variant: Variant, bucket: int) -> str:

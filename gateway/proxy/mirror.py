@@ -12,7 +12,7 @@ the bytes, where there is no digest) and takes a microsecond. Only answers that 
 on, to be opened in the parent process.
 
 A shadow's outcome counts for the system that answered it: in a phase without live traffic that is
-all the evidence there is.
+all the evidence there is. It is counted apart from clients' requests, which reports are about.
 
 Of a sample the request also goes to the very system that answered, again as a dry run: the control.
 What differs there is noise, and says nothing about the other system; nor does a control's outcome.
@@ -314,7 +314,7 @@ class Shadow:
             return
         plane = self.mirror.plane
         now_us = monotonic_ns() // 1000
-        self.side.recorder.record_sync(
+        self.side.shadows.record_sync(
             now_us + plane.epoch_us, outcome, now_us - self.started_us, listings
         )
         plane.on_outcome(self.side.name, outcome)

@@ -73,8 +73,8 @@ class Side:
     """One of the two systems, as this worker sees it."""
 
     __slots__ = (
-        "behaviour", "breaker", "counts", "failures", "fallbacks", "is_canary", "mark",
-        "may_probe", "name", "on_change", "pool", "recent", "recorder", "retries", "tat", "variant",
+        "behaviour", "breaker", "counts", "failures", "fallbacks", "is_canary", "mark", "may_probe",
+        "name", "on_change", "pool", "recent", "recorder", "retries", "shadows", "tat", "variant",
     )  # fmt: skip
 
     def __init__(self, variant: Variant, pool: Pool, behaviour: Behaviour, now_us: int) -> None:
@@ -86,6 +86,8 @@ class Side:
         self.behaviour = behaviour
         self.breaker: Breaker = breakers.CLOSED
         self.recorder = Recorder(now_us)
+        self.shadows = Recorder(now_us)
+        """What no client asked for: gates judge by it, reports do not count it."""
         self.recent: deque[VariantSecond] = deque(maxlen=_RECENT_SECONDS)
         self.tat = 0
         self.counts = [0, 0, 0, 0]

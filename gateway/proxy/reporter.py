@@ -15,6 +15,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.model import Outcome
+from gateway.core.window import SILENT
 from gateway.link import (
     MAX_LINE_BYTES,
     Applied,
@@ -156,10 +157,14 @@ class Reporter(asyncio.Protocol):
     def report(self, now_us: int) -> None:
         """Send every finished second, one `Report` each; the newest carries the figures."""
         finished: dict[int, dict[str, VariantSecond]] = {}
+        copies: dict[int, dict[str, VariantSecond]] = {}
         for side in self.plane.sides:
             for second, counts in side.recorder.take(now_us):
                 side.recent.append(counts)
                 finished.setdefault(second, {})[side.name] = counts
+            for second, counts in side.shadows.take(now_us):
+                if counts != SILENT:
+                    copies.setdefault(second, {})[side.name] = counts
         if not self._flowing():
             return
         plane = self.plane
@@ -172,6 +177,7 @@ class Reporter(asyncio.Protocol):
                     second=second,
                     routing_version=plane.routing.version,
                     variants=finished[second],
+                    copies=copies.get(second, {}),
                     breakers={side.name: side.breaker.state.value for side in plane.sides},
                     cells={**plane.cells(), OUTCOMES_DROPPED: self.dropped},
                     connections=len(plane.connections),

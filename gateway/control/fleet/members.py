@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from gateway.control.fleet import postings
-from gateway.control.fleet.postings import Figure, ForeignPostingError, Seconds, Told
+from gateway.control.fleet.postings import Copies, Figure, ForeignPostingError, Seconds, Told
 from gateway.core.model import SECOND_US
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def complete_second(member: Member) -> int | None:
 
 def _translated(item: Item, shift_us: int) -> Item:
     match item:
-        case Seconds():
+        case Seconds() | Copies():
             return replace(item, second=max(0, item.second + round(shift_us / SECOND_US)))
         case Figure():
             return Figure(replace(item.draft, at_us=max(0, item.draft.at_us + shift_us)))

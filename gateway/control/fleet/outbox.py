@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from gateway.control.fleet.postings import Figure, Item, Runs, Seconds, Told
+from gateway.control.fleet.postings import Copies, Figure, Item, Runs, Seconds, Told
 from gateway.core import window
 from gateway.core.model import SECOND_US, Outcome, Variant
 from gateway.core.window import VariantSecond
@@ -46,12 +46,22 @@ class Outbox:
     _kept: deque[_Numbered] = field(default_factory=lambda: deque(maxlen=_MOST_ITEMS))
     _numbers: int = 0
     _seconds: dict[int, dict[Variant, list[VariantSecond]]] = field(default_factory=dict)
+    _copies: dict[int, dict[Variant, list[VariantSecond]]] = field(default_factory=dict)
     _runs: list[tuple[Variant, Outcome, int]] = field(default_factory=list)
     _requests: dict[int, int] = field(default_factory=dict)
 
-    def second(self, second: int, variants: Mapping[Variant, VariantSecond]) -> None:
-        """Take in what one worker counted in one second."""
+    def second(
+        self,
+        second: int,
+        variants: Mapping[Variant, VariantSecond],
+        copies: Mapping[Variant, VariantSecond] | None = None,
+    ) -> None:
+        """Take in what one worker counted in one second: of clients, and of shadows."""
         into = self._seconds.setdefault(second, {})
+        for variant, counts in (copies or {}).items():
+            into.setdefault(variant, []).append(counts)
+            of_second = self._copies.setdefault(second, {})
+            of_second.setdefault(variant, []).append(counts)
         requests = self._requests.get(second, 0)
         for variant, counts in variants.items():
             into.setdefault(variant, []).append(counts)
@@ -102,12 +112,11 @@ class Outbox:
     def _close(self, now_us: int) -> None:
         """Make items of what has come in since the last posting."""
         for second in sorted(self._seconds):
-            variants = {
-                variant: _added(variant, second, parts)
-                for variant, parts in self._seconds[second].items()
-            }
-            self._append(Seconds(second, variants), now_us)
+            self._append(Seconds(second, _summed(second, self._seconds[second])), now_us)
+            if second in self._copies:
+                self._append(Copies(second, _summed(second, self._copies[second])), now_us)
         self._seconds.clear()
+        self._copies.clear()
         if self._runs:
             self._append(Runs(tuple(_bounded(self._runs))), now_us)
             self._runs.clear()
@@ -115,6 +124,12 @@ class Outbox:
     def _append(self, item: Item, now_us: int) -> None:
         self._numbers += 1
         self._kept.append(_Numbered(self._numbers, now_us, item))
+
+
+def _summed(
+    second: int, parts: Mapping[Variant, list[VariantSecond]]
+) -> dict[Variant, VariantSecond]:
+    return {variant: _added(variant, second, of) for variant, of in parts.items()}
 
 
 def _added(variant: Variant, second: int, parts: list[VariantSecond]) -> VariantSecond:

@@ -32,7 +32,15 @@ class ForeignPostingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Counts of one finished second on the writer's steady clock."""
+    """Counts of one finished second on the writer's steady clock, shadows included."""
+
+    second: int
+    variants: Mapping[Variant, VariantSecond]
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What of a second's counts, posted before, were shadows; an older release passes it over."""
 
     second: int
     variants: Mapping[Variant, VariantSecond]
@@ -59,7 +67,7 @@ class Told:
     report: UserReport
 
 
-Item = Seconds | Runs | Figure | Told
+Item = Seconds | Copies | Runs | Figure | Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +124,9 @@ def write(body: PostingBody) -> Document:
 
 def _item(item: Item) -> tuple[str, Any]:
     match item:
-        case Seconds():
+        case Seconds() | Copies():
             counts = {variant.value: _counts(one) for variant, one in item.variants.items()}
-            return "s", [item.second, counts]
+            return "s" if isinstance(item, Seconds) else "c", [item.second, counts]
         case Runs():
             return "r", [[variant.value, int(outcome), n] for variant, outcome, n in item.runs]
         case Figure():
@@ -173,12 +181,11 @@ def _body(document: Any) -> PostingBody:
 
 def _read_items(items: Any) -> Any:
     for number, kind, value in items:
-        if kind == "s":
+        if kind in {"s", "c"}:
             second, variants = value
-            yield (
-                _whole(number),
-                Seconds(_whole(second), {Variant(n): _second(c) for n, c in variants.items()}),
-            )
+            made = Seconds if kind == "s" else Copies
+            counts = {Variant(n): _second(c) for n, c in variants.items()}
+            yield _whole(number), made(_whole(second), counts)
         elif kind == "r":
             yield _whole(number), Runs(tuple(_run(each) for each in value))
         elif kind == "f":

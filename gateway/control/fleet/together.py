@@ -17,7 +17,7 @@ from gateway.control.fleet.agreement import Agreement
 from gateway.control.fleet.attendance import OF_SILENCE, Attendance
 from gateway.control.fleet.fleet import Role
 from gateway.control.fleet.members import complete_second
-from gateway.control.fleet.postings import Figure, Runs, Seconds, Told
+from gateway.control.fleet.postings import Copies, Figure, Runs, Seconds, Told
 from gateway.control.journal import OVERTAKEN
 from gateway.errors import InvalidRequestError, StateError, StateUnreadableError
 
@@ -152,6 +152,10 @@ class Together:
         match heard.item:
             case Seconds():
                 self._senses.snapshots.replica_second(
+                    heard.source, heard.item.second, heard.item.variants, now_us
+                )
+            case Copies():
+                self._senses.snapshots.replica_copies(
                     heard.source, heard.item.second, heard.item.variants, now_us
                 )
             case Runs():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic_ns
 
 from gateway.core.model import Outcome
+from gateway.link import Report, decode, encode
+from gateway.proxy.reporter import Reporter
 from tests.support.dataplane import (
     UNREACHABLE,
     Received,
@@ -62,6 +65,29 @@ async def test_a_shadow_is_a_dry_run_of_the_same_bytes() -> None:
         ]
         assert all(0 < each < 10 for each in took)
         assert gateway.runs == [("old", int(Outcome.OK)), ("new", int(Outcome.OK))]
+
+
+async def test_what_a_shadow_came_to_is_told_apart_from_what_clients_asked() -> None:
+    """New served nobody: no request of a client, and one copy of three listings."""
+    async with (
+        RecordingUpstream(sync_answer("aa")) as old,
+        RecordingUpstream(sync_answer("aa")) as new,
+        data_plane(unlimited(old.url, new.url), routing(0, **MIRRORED)) as gateway,
+    ):
+        await gateway.ask(SYNC, "POST", body=b"{}")
+        plane = gateway.plane
+        await until(lambda: plane.mirror.tally.matched)
+        now_us = monotonic_ns() // 1000 + plane.epoch_us + 1_000_000
+        reporter = Reporter(plane, on_close=lambda: None)
+        told: list[Report] = []
+        reporter.send = lambda message: told.append(decode(encode(message)))  # type: ignore[assignment, method-assign]
+        reporter._flowing = lambda: True  # type: ignore[method-assign]
+        reporter.report(now_us)
+        asked = [one.variants["new"].ok for one in told]
+        copies = [one.copies["new"] for one in told if one.copies]
+        assert sum(asked) == 0
+        assert [(one.ok, one.syncs, one.listings) for one in copies] == [(1, 1, 3)]
+        assert sum(one.variants["old"].syncs for one in told) == 1
 
 
 async def test_only_syncs_are_shadowed_and_only_when_routing_says_so() -> None:

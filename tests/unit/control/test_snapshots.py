@@ -51,6 +51,40 @@ def test_all_workers_are_added_up() -> None:
     assert (new.variant, new.ok) == (Variant.CANARY, 0)
 
 
+def test_shadows_are_judged_and_not_counted_as_what_clients_asked() -> None:
+    """Ten mirrored answers of new beside two that clients had: gates see 12, reports 2."""
+    snapshots = joined(1)
+    slow, quick = ((200, 10),), ((30, 2),)
+    report = Report(
+        1, START_S, 1, {"new": VariantSecond(ok=2, latency=quick, syncs=2, listings=6)}, {}, {},
+        copies={"new": VariantSecond(ok=9, errors=1, latency=slow, syncs=9, listings=900)},
+    )  # fmt: skip
+    snapshots.report(report, (START_S + 1) * SECOND_US)
+    _, new = snapshots.readings([60])
+    assert (new.ok, new.errors, new.syncs, new.listings) == (11, 1, 11, 906)
+    asked = snapshots.span(Variant.CANARY, START_S, START_S + 1)
+    assert (asked.requests, asked.errors, asked.syncs, asked.listings) == (2, 0, 2, 6)
+    assert (asked.latency, asked.seconds_covered) == (quick, 1)
+    assert snapshots.totals()['syncgate_request_duration_seconds_count{system="new"}'] == 2
+
+
+def test_the_shadows_of_another_replica_are_taken_from_what_clients_asked() -> None:
+    """It tells all it counted first, as older ones do, and then what of it were shadows."""
+    snapshots = Snapshots(workers=1)
+    every = VariantSecond(ok=5, rejected=1, latency=((30, 2), (200, 3)), syncs=4, listings=40)
+    copies = VariantSecond(ok=3, latency=((200, 3),), pace=(), syncs=3, listings=30)
+    now_us = (START_S + 1) * SECOND_US
+    snapshots.replica_told(-1, "b", complete_second=START_S, breakers={})
+    snapshots.replica_second(-1, START_S, {Variant.CANARY: every}, now_us)
+    snapshots.replica_copies(-1, START_S, {Variant.CANARY: copies}, now_us)
+    _, new = snapshots.readings([60])
+    assert (new.ok, new.rejected, new.syncs) == (5, 1, 4)
+    asked = snapshots.span(Variant.CANARY, START_S, START_S + 1)
+    assert (asked.ok, asked.rejected, asked.syncs, asked.listings) == (2, 1, 1, 10)
+    assert (200, 3) not in asked.latency
+    assert asked.latency_ms(1.0) == asked.latency_ms(0.01)
+
+
 def test_a_silent_worker_makes_the_readings_old() -> None:
     """What one of two does not tell is unknown, however much the other tells."""
     snapshots = joined(1, 2)

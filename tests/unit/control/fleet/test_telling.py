@@ -16,6 +16,7 @@ from gateway.control.fleet import postings
 from gateway.control.fleet.members import GONE_US, Members
 from gateway.control.fleet.outbox import MOST_RUNS, Outbox
 from gateway.control.fleet.postings import (
+    Copies,
     Figure,
     ForeignPostingError,
     PostingBody,
@@ -48,6 +49,7 @@ BODY = PostingBody(
         (2, Runs(((OLD, Outcome.OK, 4), (NEW, Outcome.ERROR, 1)))),
         (3, Figure(MeasurementDraft(NOW_US, "data_loss", 1.0, NEW, None, "api:alice"))),
         (4, Told(UserReport(NOW_US, ReportSeverity.SERIOUS, "rows are gone", "alice"))),
+        (5, Copies(1_800_000_000, {OLD: VariantSecond(ok=1, latency=((5, 1),))})),
     ),
 )
 
@@ -108,9 +110,9 @@ def test_each_item_is_heard_once_and_none_is_missed() -> None:
     _, first = members.take(posted("b", replace(BODY, items=BODY.items[:2])), NOW_US)
     _, again = members.take(posted("b", replace(BODY, items=BODY.items[:2])), NOW_US)
     _, rest = members.take(posted("b", BODY), NOW_US)
-    assert (len(first), len(again), len(rest)) == (2, 0, 2)
+    assert (len(first), len(again), len(rest)) == (2, 0, 3)
     _, restarted = members.take(posted("b", replace(BODY, boot="b2")), NOW_US)
-    assert len(restarted) == 4
+    assert len(restarted) == 5
 
 
 def test_a_clock_that_is_an_hour_ahead_is_translated() -> None:
@@ -169,6 +171,19 @@ def test_items_are_repeated_until_they_were_surely_read() -> None:
     outbox.posted(2, NOW_US + 2_000_000)
     assert outbox.items(NOW_US + 4_000_000) == items
     assert outbox.items(NOW_US + 6_000_000) == ()
+
+
+def test_shadows_are_in_the_second_and_named_after_it() -> None:
+    """A replica that does not know the second item judges as before."""
+    outbox = Outbox()
+    copy = VariantSecond(ok=1, latency=((9, 1),))
+    outbox.second(10, {NEW: VariantSecond(ok=2)}, {NEW: copy})
+    outbox.second(10, {NEW: VariantSecond(ok=4)})
+    assert outbox.items(NOW_US) == (
+        (1, Seconds(10, {NEW: VariantSecond(ok=7, latency=((9, 1),))})),
+        (2, Copies(10, {NEW: copy})),
+    )
+    assert outbox.requests_per_s() == 6
 
 
 @pytest.mark.parametrize("requests", [10, 60_000])
