@@ -61,7 +61,7 @@ def take_back(state: State, plan: Plan, status: Status, now_us: int, why: Note) 
     return changed(
         state, now_us, why,
         status=status, phase=phase, write_bp=WEIGHT_NONE, read_bp=WEIGHT_NONE, override=True,
-        bake_us=0, waiting_since_us=None, decisions=(), rollbacks=state.rollbacks + 1,
+        bake_us=0, waiting_since_us=None, decisions=(),
     )  # fmt: skip
 
 
@@ -70,6 +70,8 @@ def roll_back(
 ) -> Step:
     """Take all traffic back, stop new's sync, tell everybody."""
     after = take_back(state, plan, Status.ROLLED_BACK, now_us, why)
+    # An emergency stop is no rollback: it is told, and looked up in the audit, by its own name.
+    after = replace(after, rollbacks=state.rollbacks + 1)
     told = Notify("rolled_back", Severity.CRITICAL, why, incident="rolled_back")
     return step(state, after, plan, audit, StopCanarySync(why), told)
 
