@@ -3,8 +3,9 @@ Roll-ups: what the gateway counts is added to the hour under way, and stored onc
 
 The seconds come from the workers' timeline, each once: what was added last is remembered, and a
 look that comes late reads further back. They are of what clients asked; a shadow is no request. The
-rest (loads, rollbacks, reports) is taken as it is seen at a look. Only the holder of the lease keeps them. What was not stored when the process dies is
-unknown afterwards, and so is every hour in which nobody counted. Old hours become days.
+rest (loads, rollbacks, reports) is taken as it is seen at a look. Only the holder of the lease
+keeps them. What was not stored when the process dies is unknown afterwards, and so is every hour in
+which nobody counted. Old hours become days.
 """
 
 from __future__ import annotations

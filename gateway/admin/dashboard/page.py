@@ -173,7 +173,7 @@ def _do(state: Rollout, alerts: list[Alert], say: Words) -> str:
         return f"{_e(say('do'))} <code>{_e(command)}</code>"
     do = _e(say("nothing"))
     if state.bake_left_s and state.status is Status.RUNNING:
-        do += f" {_e(say('bake_left'))}: {_e(say.span(state.bake_left_s))}."
+        do += f" {_e(say('bake_left').format(left=say.span(state.bake_left_s)))}"
     return do
 
 
@@ -288,7 +288,7 @@ def _evidence(bars: list[EvidenceBar], say: Words) -> str:
             f"<tr><td>{_e(bar.rule)}</td>"
             f'<td class="level {_e(bar.severity)}">{_e(say(bar.severity))}</td>'
             f'<td class="n">&gt; {bar.threshold_ratio * 100:g} %</td>'
-            f'<td><meter min="0" max="1" low="0.25" high="0.75" optimum="0" '
+            f'<td class="level"><meter min="0" max="1" low="0.25" high="0.75" optimum="0" '
             f'value="{bar.level:.3f}">{bar.level:.0%}</meter> {bar.level:.0%}</td>'
             f'<td class="n">{_e(rate)}</td></tr>'
         )
@@ -318,7 +318,7 @@ def _events(state: Rollout, say: Words) -> str:
         return ""
     rows = [
         _cells(
-            (f"{event.at:%H:%M:%S}", "dim"),
+            (f"{event.at:%H:%M:%S}", "level dim"),
             (str(event.data.get(f"text_{say.language}") or event.text), "r"),
             (event.kind, "dim"),
         )

@@ -61,7 +61,7 @@ REPORT_WORDS: Final[dict[str, tuple[str, str]]] = {
     "opened": ("left to people", "人に委ねた判断"),
     "differences": ("Differences", "差異"),
     "match_rate": ("Match rate", "一致率"),
-    "of_listings": ("of listings", "件中"),
+    "of_listings": ("of {listings} listings compared", "比較した物件 {listings} 件中"),
     "at_least_rate": ("at least", "下限"),
     "past": ("Only of the present; see the dashboard.", "現在分のみ表示できます。"),
     "user_reports": ("User reports", "ユーザー報告"),

@@ -228,10 +228,11 @@ def _resources(report: Report, say: ReportWords) -> str:
 def _alerts(report: Report, say: ReportWords) -> str:
     alerts = report.alerts
     least = "" if alerts.complete else f"{say('at_least')} "
-    note = f"{least}{alerts.raised} ({say('before')}: {alerts.raised_before})"
+    now = _known_count(alerts.raised, report.known.ratio, say)
+    before = _known_count(alerts.raised_before, report.known.ratio_before, say)
+    note = f"{least}{now} ({say('before')}: {before})"
     if not alerts.raised:
-        inner = f'<p class="dim">{_e(say("none"))}</p>'
-        return _section(say("report_alerts"), _e(note), inner)
+        return _section(say("report_alerts"), _e(note), _nothing(report, say))
     heads = [("", ""), (say("raised"), "n"), (say("acknowledged"), "n")]
     heads += [(say("answer_median"), "n"), (say("longest"), "n")]
     levels = [
@@ -250,6 +251,16 @@ def _alerts(report: Report, say: ReportWords) -> str:
     return _section(say("report_alerts"), _e(note), inner)
 
 
+def _known_count(count: int, known_ratio: float, say: ReportWords) -> str:
+    """Say how many; of a time in which nobody looked, none is not known."""
+    return str(count) if count or known_ratio else say("unknown")
+
+
+def _nothing(report: Report, say: ReportWords) -> str:
+    """Say that there was none, if anybody was there to see it."""
+    return f'<p class="dim">{_e(say("none" if report.known.ratio else "unknown"))}</p>'
+
+
 def _alert(one: AlertReported, report: Report, say: ReportWords) -> str:
     if one.acknowledged_by:
         answered = _lasting(one.answered_after_s, say)
@@ -260,9 +271,9 @@ def _alert(one: AlertReported, report: Report, say: ReportWords) -> str:
     system = f" ({one.system.value})" if one.system else ""
     return _row(
         (f"#{one.id}", ""),
-        (_e(say(one.level)), one.level),
+        (_e(say(one.level)), f"level {one.level}"),
         (_e(_in(one.title, say) + system), "r"),
-        (f"{_local(report, one.raised_at):%m-%d %H:%M}", "dim"),
+        (f"{_local(report, one.raised_at):%m-%d %H:%M}", "level dim"),
         (_e(_lasting(one.lasted_s, say) + state), "n"),
         (_e(taken), ""),
     )
@@ -278,11 +289,11 @@ def _decisions(report: Report, say: ReportWords) -> str:
     note = f"{say('opened')}: {figures.number(opened.now)} "
     note += f"({say('before')}: {figures.number(opened.before)})"
     if not decisions.items:
-        return _section(say("report_decisions"), _e(note), f'<p class="dim">{_e(say("none"))}</p>')
+        return _section(say("report_decisions"), _e(note), _nothing(report, say))
     rows = [
         _row(
-            (f"{_local(report, one.at):%m-%d %H:%M}", "dim"),
-            (_e(say(one.verdict)), ""),
+            (f"{_local(report, one.at):%m-%d %H:%M}", "level dim"),
+            (_e(say(one.verdict)), "level"),
             (_e(one.sentence), "r"),
         )
         for one in decisions.items
@@ -297,7 +308,8 @@ def _differences(report: Report, say: ReportWords) -> str:
         return _section(say("differences"), "", f'<p class="dim">{_e(say("past"))}</p>')
     note = (
         f"{say('match_rate')} {figures.ratio(found.match_rate)} · {say('at_least_rate')} "
-        f"{figures.ratio(found.lower_bound)} · {found.listings:,} {say('of_listings')}"
+        f"{figures.ratio(found.lower_bound)} · "
+        f"{say('of_listings').format(listings=f'{found.listings:,}')}"
         if found.listings
         else say("unknown")
     )
@@ -324,13 +336,13 @@ def _user_reports(report: Report, say: ReportWords) -> str:
     )
     rows = [
         _row(
-            (f"{_local(report, one.at):%m-%d %H:%M}", "dim"),
-            (_e(say(one.severity)), "critical" if one.severity == "serious" else "dim"),
+            (f"{_local(report, one.at):%m-%d %H:%M}", "level dim"),
+            (_e(say(one.severity)), "level critical" if one.severity == "serious" else "level dim"),
             (_e(one.text), "r"),
             (_e(one.by), "dim"),
         )
         for one in told.items
     ]
-    inner = _table((), rows) if rows else f'<p class="dim">{_e(say("none"))}</p>'
+    inner = _table((), rows) if rows else _nothing(report, say)
     more = f'<p class="dim">+{told.more} {_e(say("more"))}</p>' if told.more else ""
     return _section(say("user_reports"), _e(note), inner + more)

@@ -16,7 +16,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "do": ("Run", "実行"),
     "nothing": ("Nothing to do now.", "今は操作不要です。"),
     "to_new": ("to new", "新システムへ"),
-    "bake_left": ("healthy time left", "健全な稼働の残り"),
+    "bake_left": ("Healthy time left: {left}.", "健全な稼働の残り: {left}。"),
     "last": ("last", "直近"),
     "system": ("system", "システム"),
     "per_1000": ("per 1,000", "千件毎"),

@@ -33,6 +33,9 @@ METRIC_LABELS: Final[dict[str, tuple[str, str]]] = {
     "serious_user_reports": ("number of serious user reports", "重大なユーザー報告件数"),
 }
 
+SOURCE_LABELS: Final[dict[str, tuple[str, str]]] = {"old and new": ("old and new", "新旧")}
+"""Who says a figure, where that is no system and no name."""
+
 RATIO_METRICS: Final[frozenset[str]] = frozenset(
     name for name in METRIC_LABELS if name.endswith("_ratio")
 )
@@ -105,6 +108,16 @@ def _gate(basis: str, english: str, japanese: str) -> dict[str, tuple[str, str]]
 
 _GATES: Final = (
     _gate("value", "The {metric} of new is {value}", "新システムの{metric}は {value}")
+    | _gate(
+        "least",
+        "The {metric} of new is at least {value} with {confidence} confidence",
+        "新システムの{metric}は信頼度 {confidence} で少なくとも {value}",
+    )
+    | _gate(
+        "most",
+        "The {metric} of new is at most {value} with {confidence} confidence",
+        "新システムの{metric}は信頼度 {confidence} で最大 {value}",
+    )
     | _gate(
         "ratio_to_old",
         "The {metric} of new is {value} times old's",

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gateway.core.analysis.answers import GateResult, Level, LevelResult, Verdict
-from gateway.core.analysis.asked import Gate, Metric
+from gateway.core.analysis.asked import Basis, Comparison, Gate, Metric
 from gateway.core.analysis.figures import figure, newest
 from gateway.core.analysis.sentences import note
 from gateway.core.model import Variant
@@ -29,14 +29,29 @@ def judge_gate(gate: Gate, inputs: Inputs, questions: Questions) -> GateResult:
         passes = gate.comparison.holds(found.value, gate.threshold)
         verdict = Verdict.PASS if passes else Verdict.FAIL
         why = note(
-            f"gate_{verdict.value}_{gate.basis.value}",
+            f"gate_{verdict.value}_{_said(gate)}",
             metric=gate.metric.value, value=found.value, comparison=gate.comparison.value,
             threshold=gate.threshold, sample=found.sample, window_s=gate.window_s, old=found.old,
+            **_confidence(gate),
         )  # fmt: skip
     return GateResult(
         name=gate.name, verdict=verdict, value=found.value, threshold=gate.threshold,
         sample=found.sample, window_s=gate.window_s, note=why,
     )  # fmt: skip
+
+
+def _confidence(gate: Gate) -> dict[str, float]:
+    """Give how sure one end of an interval is, where that is what is judged."""
+    if gate.confidence is None or gate.basis is not Basis.VALUE:
+        return {}
+    return {"confidence": gate.confidence}
+
+
+def _said(gate: Gate) -> str:
+    """Choose how a figure is told: one end of an interval is not told as the rate itself."""
+    if not _confidence(gate):
+        return gate.basis.value
+    return "least" if gate.comparison in {Comparison.ABOVE, Comparison.AT_LEAST} else "most"
 
 
 def levels(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.analysis.catalogue import CATALOGUE, METRIC_LABELS, RATIO_METRICS
+from gateway.core.analysis.catalogue import CATALOGUE, METRIC_LABELS, RATIO_METRICS, SOURCE_LABELS
 
 Figure = str | int | float | None
 
@@ -70,14 +70,20 @@ def _figure(name: str, value: Figure, metric: Figure, language: int) -> str:
     if value is None:
         return ("unknown", "不明")[language]
     if isinstance(value, str):
-        return METRIC_LABELS[value][language] if name == "metric" else value
+        return _word(name, value, language)
     if name.endswith("_s"):
         return span(value, language)
     if name.endswith("_bp"):
         return f"{value / 100:g} %"
-    if name in {"value", "threshold"} and metric in RATIO_METRICS:
+    if name == "confidence" or (name in {"value", "threshold"} and metric in RATIO_METRICS):
         return f"{value * 100:.3g} %"
     return _number(value)
+
+
+def _word(name: str, value: str, language: int) -> str:
+    if name == "metric":
+        return METRIC_LABELS[value][language]
+    return SOURCE_LABELS.get(value, (value, value))[language] if name == "system" else value
 
 
 def _number(value: float) -> str:

@@ -169,6 +169,8 @@ def test_the_page_speaks_both_languages_and_nothing_in_it_acts(reported: Gateway
         assert "style=" not in text.replace('rel="stylesheet"', "")
     _, empty = page(reported, "/reports/daily?lang=ja&at=2020-02-29")
     assert "この期間の記録はありません" in empty
+    assert "アラート <small>不明 (前の期間: 不明)" in empty
+    assert "なし" not in empty
     assert 'href="/reports/daily?lang=ja&amp;at=2020-02-28"' in empty
     _, start = page(reported, "/")
     assert 'href="/reports/daily?lang=en"' in start

@@ -240,6 +240,21 @@ def test_the_match_rate_is_judged_by_its_lower_bound():
     assert judge_gate(match, Inputs(now_us=T0), asked()).verdict is Verdict.INCONCLUSIVE
     upper = judge_gate(gate(confidence=0.99), with_readings(all_well(), NEW, ok=9_900), asked())
     assert upper.value > 10 / 9_910
+    told = judge_gate(match, few, asked()).note.sentence
+    assert "match rate of new is at least 98.3 % with 99 % confidence, asked is >= 99 %" in told.en
+    assert "信頼度 99 % で少なくとも 98.3 %" in told.ja
+    assert "error rate of new is at most" in upper.note.sentence.en
+
+
+def test_who_says_a_figure_is_named_in_the_readers_language():
+    """What both systems say together is no English name in a Japanese sentence."""
+    for system, english, japanese in (
+        ("old and new", "old and new", "新旧"),
+        ("b", "of b", "b の"),
+    ):
+        said = note("sample_short", metric="match_ratio", system=system, sample=1, wanted=2)
+        assert english in said.sentence.en
+        assert japanese in said.sentence.ja
 
 
 def test_a_match_rate_without_a_mirror_is_an_error():
