@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from gateway import ports
+from gateway.control.event_words import japanese
 from gateway.core import rollout
 from gateway.core.analysis import Severity, UserReport, inputs_to_json
 from gateway.core.analysis import watch as watches
@@ -203,7 +204,8 @@ def change_event(action: rollout.Audit, *, at_us: int) -> EventDraft:
 def event(kind: str, sentence: Sentence | str, *, at_us: int, **data: object) -> EventDraft:
     """Make an event; the Japanese sentence travels in its data."""
     if isinstance(sentence, str):
-        return EventDraft(at_us, kind, sentence, data)
+        said = japanese(kind, sentence, data)
+        return EventDraft(at_us, kind, sentence, {**data, "text_ja": said} if said else data)
     return EventDraft(at_us, kind, sentence.en, {**data, "text_ja": sentence.ja})
 
 
