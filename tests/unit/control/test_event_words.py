@@ -6,7 +6,6 @@ import pytest
 
 from gateway.control.records import event
 
-
 DIED = "The figures of new cannot be read (timeout); they grow stale."
 
 
