@@ -1,12 +1,13 @@
 """
 What events that are told in English say in Japanese: kind -> sentence.
 
-Their figures are the event's own data; where the English sentence ends with a cause that another
-program gave (an error, a driver's message), the whole of it follows in brackets.
+Their figures are the event's own data. A cause that another program gave (an error, a driver's
+message) is taken from the English sentence as it stands.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,22 +24,25 @@ _SENTENCES: Final[dict[str, str]] = {
     "source.readable": "計測値を再び読み取れるようになりました({text})。",
     "source.unreadable": "計測値を読み取れず、値が古くなっていきます({text})。",
     "mirror.proven": (
-        "ドライランで何も保存されないことを確認しました。書き込みをミラーします({text})。"
+        "{who}のドライランが何も保存しないことを確認しました({cause})。書き込みをミラーします。"
     ),
     "mirror.unproven": (
-        "ドライランで何も保存されないことを確認できません。書き込みはミラーしません({text})。"
+        "{who}のドライランが何も保存しないことを確認できません({cause})。書き込みはミラーしません。"
     ),
     "control.proven": (
-        "ドライランで何も保存されないことを確認しました。対照でノイズを見分けます({text})。"
+        "{who}のドライランが何も保存しないことを確認しました({cause})。"
+        "同じシステム同士の対照でノイズを見分けます。"
     ),
     "control.unproven": (
-        "ドライランで何も保存されないことを確認できません。対照は取りません({text})。"
+        "{who}のドライランが何も保存しないことを確認できません({cause})。対照は取りません。"
     ),
     "policy.reload": "ポリシーを再読み込みしました({text})。",
     "workers.roll": "ワーカーを順に交代させています。",
     "comparison.rule": "差異の扱いを決めました({text})。",
     "comparison.fixed": "修正済みとして数え直します({text})。",
 }
+_IN_BRACKETS: Final = re.compile(r"\((.*)\)")
+_SYSTEMS: Final[dict[str, str]] = {"Old": "旧システム", "New": "新システム"}
 _VALUES: Final[dict[str, str]] = {
     "closed": "閉",
     "open": "開",
@@ -55,8 +59,12 @@ def japanese(kind: str, text: str, data: Mapping[str, object]) -> str | None:
     if sentence is None:
         return None
     values = {name: _VALUES.get(str(value), value) for name, value in data.items()}
+    whole, first = text.rstrip("."), text.partition(" ")[0]
+    cause = _IN_BRACKETS.search(text)
     parts = {
-        "text": text.rstrip("."),
+        "text": whole,
+        "cause": cause[1] if cause else whole,
+        "who": _SYSTEMS.get(first.capitalize(), "システム"),
         "told": text.partition(": ")[2],
         "whose": text.partition("'s ")[0],
     }

@@ -31,6 +31,13 @@ DIED = "The figures of new cannot be read (timeout); they grow stale."
             f"計測値を読み取れず、値が古くなっていきます({DIED[:-1]})。",
         ),
         (
+            "mirror.proven",
+            "New proved that its dry runs store nothing (rollback): writes are mirrored.",
+            {},
+            "新システムのドライランが何も保存しないことを確認しました(rollback)。"
+            "書き込みをミラーします。",
+        ),
+        (
             "worker.died",
             "It died.",
             {},
