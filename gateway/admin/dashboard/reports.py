@@ -275,7 +275,7 @@ def _alert(one: AlertReported, report: Report, say: ReportWords) -> str:
         (_e(_in(one.title, say) + system), "r"),
         (f"{_local(report, one.raised_at):%m-%d %H:%M}", "level dim"),
         (_e(_lasting(one.lasted_s, say) + state), "n"),
-        (_e(taken), ""),
+        (_e(taken), "level"),
     )
 
 

@@ -111,6 +111,51 @@ def test_what_was_scrolled_aside_stays_there_and_what_did_not_change_is_not_touc
     assert looking.js(f"{untouched}.marked") is True
 
 
+PALE = """
+(() => {
+  const light = (text) => text.match(/[\\d.]+/g).slice(0, 3)
+    .map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const ground = (e) => e.matches('.badge') ? light(getComputedStyle(e).backgroundColor) : 1;
+  const contrast = (e) => {
+    const pair = [light(getComputedStyle(e).color), ground(e)].sort((a, b) => a - b);
+    return (pair[1] + .05) / (pair[0] + .05);
+  };
+  const names = ['dim', 'pass', 'fail', 'error', 'inconclusive', 'critical', 'medium', 'down'];
+  const made = names.map(name => Object.assign(document.createElement('p'), {className: name}));
+  const badges = ['idle', 'running', 'paused', 'rolled_back', 'completed', 'emergency_stopped'];
+  made.push(...badges.map(name => Object.assign(
+    document.createElement('p'), {className: 'badge ' + name})));
+  document.querySelector('main').append(...made);
+  const pale = made.filter(e => contrast(e) < 4.5).map(e => e.className + ' ' + contrast(e));
+  made.forEach(e => e.remove());
+  return pale;
+})()
+"""
+BROKEN = """
+Array.from(document.querySelectorAll('td.level, .badge, td.n')).filter(e => {
+  const text = document.createRange();
+  text.selectNodeContents(e);
+  return !e.children.length && new Set(Array.from(text.getClientRects(), r => r.top)).size > 1;
+}).map(e => e.innerText)
+"""
+
+
+@pytest.mark.parametrize("path", ["/?lang=ja", "/reports/daily?lang=ja"])
+def test_a_phone_shows_whole_words_in_line_and_in_readable_colours(idle, looking, path):
+    """In Japanese at 400 px nothing breaks letter by letter, nothing sticks out of the page."""
+    idle.order("rollback")
+    looking.resize(400)
+    looking.open(idle.admin_url + path)
+    looking.until("!!document.querySelector('.badge.rolled_back')")
+    assert looking.js(BROKEN) == []
+    assert looking.js("document.documentElement.scrollWidth") == 400
+    inner = "(e => e.getBoundingClientRect().x + parseFloat(getComputedStyle(e).paddingLeft))"
+    footer = looking.js(f"{inner}(document.querySelector('footer'))")
+    assert footer == looking.js(f"{inner}(document.querySelector('main'))") > 10
+    assert looking.js(PALE) == []
+
+
 def test_a_gateway_that_hangs_is_seen_to(idle, looking):
     """It keeps the connection and answers nothing: within seconds the page says so, and how old."""
     os.kill(idle.pid, signal.SIGSTOP)

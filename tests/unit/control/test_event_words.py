@@ -34,8 +34,10 @@ DIED = "The figures of new cannot be read (timeout); they grow stale."
             "mirror.proven",
             "New proved that its dry runs store nothing (rollback): writes are mirrored.",
             {},
-            "新システムのドライランが何も保存しないことを確認しました(rollback)。"
-            "書き込みをミラーします。",
+            (
+                "新システムのドライランが何も保存しないことを確認しました(rollback)。"
+                "書き込みをミラーします。"
+            ),
         ),
         (
             "worker.died",
