@@ -12,7 +12,9 @@ from gateway.control.fleet.fleet import Role
 from gateway.core import rollout
 from gateway.core.model import Outcome, Variant
 from gateway.core.rollout import Status
+from gateway.core.window import VariantSecond
 from gateway.errors import RefusedError, StateError
+from gateway.link import Report
 from gateway.ports import SYSTEM_ACTOR, CommandKind, StoredState
 from tests.support.fleet_room import FleetRoom, Replica
 from tests.support.plans import quick_plan
@@ -237,3 +239,21 @@ async def test_each_replica_routes_by_the_policy_that_it_read_again(room: FleetR
     for replica in room.replicas:
         routing = replica.workers.published[-1]
         assert (routing.version, routing.write_back) == (before, True)
+
+
+async def test_what_another_replica_mirrored_is_judged_and_no_request_of_a_client() -> None:
+    """Five copies beside one request of new at b: a's gates see six more, its reports one."""
+    room = FleetRoom()
+    a, b = await room.join("a", "b")
+    await room.seconds(4, traffic=False)
+    second = b.clock.now_us() // 1_000_000 - 1
+    one, five = VariantSecond(ok=1), VariantSecond(ok=5, latency=((40, 5),), syncs=5, listings=50)
+    told = Report(1, second, 1, {"new": one}, {"new": "closed"}, {}, copies={"new": five})
+    before = a.controller._snapshots.span(Variant.CANARY, second - 60, second + 9)
+    await b.controller.heard(told)
+    await room.seconds(3, traffic=False)
+    asked = a.controller._snapshots.span(Variant.CANARY, second - 60, second + 9)
+    judged = a.controller._snapshots._timeline.snapshot(Variant.CANARY, second - 60, second + 9)
+    assert (asked.requests - before.requests, asked.syncs, asked.listings) == (1, 0, 0)
+    assert asked.latency_ms(0.5) is None
+    assert (judged.requests - before.requests, judged.syncs) == (6, 5)
