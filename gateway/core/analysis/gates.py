@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gateway.core.analysis.answers import GateResult, Level, LevelResult, Verdict
-from gateway.core.analysis.asked import Basis, Comparison, Gate, Metric
+from gateway.core.analysis.asked import Basis, Gate, Metric, Relation
 from gateway.core.analysis.figures import figure, newest
 from gateway.core.analysis.sentences import note
 from gateway.core.model import Variant
@@ -51,7 +51,7 @@ def _said(gate: Gate) -> str:
     """Choose how a figure is told: one end of an interval is not told as the rate itself."""
     if not _confidence(gate):
         return gate.basis.value
-    return "least" if gate.comparison in {Comparison.ABOVE, Comparison.AT_LEAST} else "most"
+    return "least" if gate.comparison in {Relation.ABOVE, Relation.AT_LEAST} else "most"
 
 
 def levels(
