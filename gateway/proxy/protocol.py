@@ -57,6 +57,7 @@ class ClientConnection(Intake):
 
     __slots__ = (
         "address", "answered", "entry", "eof", "forwarded", "give_up_us", "last", "serving",
+        "unsent",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
@@ -69,6 +70,7 @@ class ClientConnection(Intake):
         self.last: Head | None = None
         self.serving = False
         self.eof = False
+        self.unsent = False
 
     # --- asyncio ---
 
@@ -112,13 +114,18 @@ class ClientConnection(Intake):
         return self.phase in {BUSY, WRITING} and self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
-        """Give a client that does not read its answer a deadline."""
-        if self.phase is not LINGERING and self.phase is not CLOSING:
-            self.phase = WRITING
+        """Give a client that does not read its answer a deadline; other phases have theirs."""
+        self.unsent = True
+        if self.phase is BUSY:
+            self._await_reader()
+
+    def _await_reader(self) -> None:
+        self.phase = WRITING
         self.deadline_us = self.plane.now_us + self.plane.settings.write_timeout_ms * 1000
 
     def resume_writing(self) -> None:
         """Go on with what waited for the client to read."""
+        self.unsent = False
         if self.phase is LINGERING:
             self.deadline_us = self.plane.now_us + _LINGER_US
         elif self.phase is WRITING:
@@ -199,8 +206,10 @@ class ClientConnection(Intake):
             transport.writelines((b"".join((forward, mark, identity, end)), body))
         if final:
             self._close()
-        elif self.phase is BUSY:  # and not WRITING: the client has it all
-            if self.parser is None and not self.ahead:
+        elif self.phase is BUSY:
+            if self.unsent:  # since before this request's turn, so nobody said it again
+                self._await_reader()
+            elif self.parser is None and not self.ahead:
                 self._rest()
             else:
                 self.go_on()
