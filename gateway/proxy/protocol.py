@@ -36,6 +36,7 @@ from gateway.proxy.intake import (
     Intake,
 )
 from gateway.proxy.problems import Answer, problem
+from gateway.proxy.tls import TlsTransport, server_context
 
 if TYPE_CHECKING:
     import asyncio
@@ -289,8 +290,10 @@ class ClientConnection(Intake):
 
 def factory(plane: Plane) -> Callable[..., asyncio.Protocol]:
     """Make what uvicorn calls for each connection; it passes its own state, which is not needed."""
+    context = server_context(plane.settings)
 
     def make(**_uvicorn: Any) -> asyncio.Protocol:
-        return ClientConnection(plane)
+        connection = ClientConnection(plane)
+        return connection if context is None else TlsTransport(plane, connection, context)
 
     return make

@@ -140,8 +140,6 @@ async def _serve(
         http=cast("Any", factory(plane)),
         lifespan="off",
         log_config=None,
-        ssl_certfile=settings.tls_certificate,
-        ssl_keyfile=settings.tls_key,
         timeout_graceful_shutdown=settings.drain_timeout_ms // 1000,
     )
     server = DataServer(config, plane)

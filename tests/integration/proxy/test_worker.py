@@ -7,9 +7,7 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
-import ssl
 from collections import Counter
 from pathlib import Path
 
@@ -288,48 +286,3 @@ async def test_the_access_log_is_a_sample(capfd: pytest.CaptureFixture[str]) -> 
     assert {(line["status"], line["system"], line["method"]) for line in lines} == {
         (200, "old", "GET")
     }
-
-
-async def test_the_data_port_speaks_tls(tmp_path: Path) -> None:
-    """With a certificate in the settings; the upstream is told so."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs the openssl command to make a certificate")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    making = await asyncio.create_subprocess_exec(
-        openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-        "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=DNS:localhost",
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    assert await making.wait() == 0
-    body = b"x" * 100_000
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    async with (
-        RecordingUpstream(answer) as old,
-        fleet(
-            unlimited(
-                old.url, UNREACHABLE, drain_idle_ms=100, tls_certificate=str(certificate),
-                tls_key=str(key),
-            ),
-            routing(),
-        ) as workers,
-    ):  # fmt: skip
-        worker = await workers.start()
-        trust = ssl.create_default_context(cafile=str(certificate))
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", workers.port, ssl=trust, server_hostname="localhost"
-        )
-        for _ in range(3):
-            writer.write(
-                f"POST {SYNC} HTTP/1.1\r\nHost: g\r\nContent-Length: 70000\r\n\r\n".encode()
-                + b"y" * 70_000
-            )
-            assert b" 200 OK" in await reader.readuntil(b"\r\n\r\n")
-            assert await reader.readexactly(len(body)) == body
-        assert {request.body for request in old.requests} == {b"y" * 70_000}
-        assert old.requests[0].header("x-forwarded-proto") == "https"
-        writer.write(b"nonsense\r\n\r\n")
-        assert split_answer(await reader.read()).status == 400
-        writer.transport.abort()
-        await worker.leave()
