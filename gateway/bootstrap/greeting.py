@@ -25,9 +25,10 @@ def ready_block(gateway: Gateway) -> str:
     writes, reads = state.write_bp / 100, state.read_bp / 100
     weight = f"{writes:g} %" if writes == reads else f"writes {writes:g} %, reads {reads:g} %"
     settings = gateway.settings
+    scheme = "https" if settings.tls_certificate else "http"
     lines = [
         "syncgate is ready",
-        f"  data     {url_of(gateway.data)}",
+        f"  data     {url_of(gateway.data, scheme=scheme)}",
         f"  admin    {url_of(gateway.admin)}",
         f"  old      {settings.old_url}",
         f"  new      {settings.new_url}",

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import urllib.request
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import psutil
 
 from tests.support.gateway_process import call, until
+from tests.support.tls import make_certificate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.gateway_process import GatewayProcess
     from tests.support.upstream import Upstream
 
@@ -140,3 +144,19 @@ def test_an_end_in_the_middle_of_a_replacement_is_an_end(gateway: GatewayProcess
     workers += gateway.worker_pids()
     assert gateway.stop() == 0
     assert not any(psutil.pid_exists(pid) for pid in workers)
+
+
+def test_a_gateway_with_a_certificate_says_where_it_is(
+    fresh_gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    """The data port's address is one that a client can take as it stands."""
+    made = make_certificate(tmp_path)
+    fresh_gateway.environment |= {
+        "GATEWAY_TLS_CERTIFICATE": str(made.certificate), "GATEWAY_TLS_KEY": str(made.key),
+    }  # fmt: skip
+    gateway = fresh_gateway.start()
+    assert gateway.data_url.startswith("https://127.0.0.1:")
+    assert gateway.admin_url.startswith("http://127.0.0.1:")
+    asked = gateway.data_url.replace("127.0.0.1", "localhost") + "/health"
+    with urllib.request.urlopen(asked, timeout=10, context=made.trust) as answer:
+        assert answer.status == 200
