@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import ssl
 from collections.abc import Mapping  # noqa: TC003 - a dataclass field
 from dataclasses import dataclass, field
 from datetime import date
@@ -315,6 +316,8 @@ class Settings(BaseSettings):
     def _certificate_with_key(self) -> Settings:
         if (self.tls_certificate is None) is not (self.tls_key is None):
             raise ValueError("GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY belong together")
+        if self.tls_certificate is not None and self.tls_key is not None:
+            _try_certificate(self.tls_certificate, self.tls_key)
         return self
 
 
@@ -327,6 +330,18 @@ class Secrets:
     def get(self, variable: str) -> str | None:
         """Give its value; None if it is not set or empty."""
         return self._values.get(variable, "").strip() or None
+
+
+def _try_certificate(certificate: Path, key: Path) -> None:
+    """Find out here, once, what every worker would die of again and again."""
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key, password="")  # never ask a terminal for one
+    except OSError as error:
+        raise ValueError(
+            "GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY must be a PEM certificate and the"
+            f" unencrypted key of it: {error.strerror or error}"
+        ) from error
 
 
 def load_secrets(*, env_file: Path | None = Path(".env")) -> Secrets:

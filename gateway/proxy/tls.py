@@ -36,7 +36,7 @@ def server_context(settings: DataPlaneSettings) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # so that to write never means to read first
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
     return context
 
 

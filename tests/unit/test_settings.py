@@ -10,6 +10,7 @@ import pytest
 from gateway.adapters.redis_store.address import read_address
 from gateway.errors import SettingsError
 from gateway.settings import Scope, Settings, load_settings
+from tests.support.tls import make_certificate
 
 TOKEN = "correct-horse-battery"
 
@@ -157,3 +158,20 @@ def test_a_prefix_that_is_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("REDIS_URL", "redis://host?prefix=west")
     with pytest.raises(SettingsError, match="REDIS_URL: prefix stands twice"):
         read_address(load_settings().fleet_url)
+
+
+def test_a_certificate_that_no_worker_could_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file that is no PEM, and another's key: said before anything starts."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for directory in (first, second):
+        directory.mkdir()
+    good, other = make_certificate(first), make_certificate(second)
+    monkeypatch.setenv("GATEWAY_TLS_CERTIFICATE", str(good.certificate))
+    monkeypatch.setenv("GATEWAY_TLS_KEY", str(good.key))
+    assert load_settings().tls_key == good.key
+    for wrong in (other.key, good.certificate):
+        monkeypatch.setenv("GATEWAY_TLS_KEY", str(wrong))
+        with pytest.raises(SettingsError, match="GATEWAY_TLS_KEY must be"):
+            load_settings()
