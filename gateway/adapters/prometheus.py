@@ -24,7 +24,7 @@ _HELP: Final = {
     "syncgate_upstream_connections": "Open connections to a system.",
     "syncgate_access_log_lost_total": "Lines of the access log that nobody took in time.",
     "syncgate_replays_total": "Writes whose key had its answer already; they got that one again.",
-    "syncgate_refused_total": "Requests that the gateway itself refused, by reason.",
+    "syncgate_refused_total": "Requests and connections the gateway itself refused, by reason.",
     "syncgate_outcomes_dropped_total": "Outcomes that no evidence has seen: a stuck link.",
     "syncgate_write_backs_on": "1 while what new writes is written back to old.",
     "syncgate_write_backs_open": "Failed write-backs not cleared by a repair yet.",
