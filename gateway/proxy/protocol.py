@@ -131,10 +131,8 @@ class ClientConnection(Intake):
             self.deadline_us = self.plane.now_us + _LINGER_US
         elif self.phase is WRITING:
             self.phase = BUSY
-            if self.exchange is not None:
-                self.deadline_us = (
-                    0  # it took an early hint; the exchange has a deadline of its own
-                )
+            if self.exchange is not None:  # it took an early hint; the exchange has a deadline
+                self.deadline_us = 0
             self.go_on()
 
     # --- one after the other ---

@@ -242,8 +242,10 @@ class UpstreamConnection(asyncio.Protocol):
             answer = cast("AnswerHead", self.answer)
             self.pool.heads.remember(self.opening[: self.opening.find(_HEAD_END) + 4], answer)
             self._finish(answer, b"".join(self.parts), reuse=not self.surplus)
-        else:
+        elif self.opening:
             self._pace()
+        else:  # an early hint was all: the answer itself has not begun
+            self.deadline_us = cast("Call", self.call).deadline_us
 
     def on_message_begin(self) -> None:
         """Notice a second answer to one question."""

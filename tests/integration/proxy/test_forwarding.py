@@ -238,6 +238,23 @@ async def test_http_1_0_is_given_no_early_hint(more: bytes) -> None:
         assert answer.startswith(b"HTTP/1.1 200 ")
 
 
+async def test_after_an_early_hint_the_answer_has_all_its_time() -> None:
+    """A hint is no part of an answer: silence behind it is no stall, up to the call's deadline."""
+
+    async def hints(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        await asyncio.sleep(1)
+        writer.write(OK)
+
+    server = await asyncio.start_server(hints, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with data_plane(unlimited(url, url, read_timeout_ms=300)) as gateway:
+        sync = "/api/property-listings/sync"
+        assert (await gateway.ask(sync, "POST", body=b"{}")).status == 200
+    server.close()
+
+
 async def test_an_early_hint_has_no_length() -> None:
     """An upstream that gives it one does not mislead the client."""
     raw = b"HTTP/1.1 103 Early Hints\r\nContent-Length: 4\r\nLink: </a>\r\n\r\n" + OK

@@ -223,7 +223,6 @@ def read_slowly(client: ssl.SSLSocket, asked: bytes, per_second: int) -> int:
         return count
 
 
-@pytest.mark.xfail(strict=True, reason="who reads a last answer slowly is given one second")
 async def test_a_last_answer_arrives_whole_at_a_slow_reader(certificate: Certificate) -> None:
     """A megabyte at 300 KB/s with `Connection: close`, to an announced end."""
     asked = GET.replace(b"Host", b"Connection: close\r\nHost")
