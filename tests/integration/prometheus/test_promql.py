@@ -230,7 +230,7 @@ def test_a_real_prometheus_feeds_a_gateways_gate_and_its_death_is_unknown(
         asked = [one for one in json.loads(doctor.stdout)["checks"] if one["name"] == "source"]
         assert [(one["status"], one["detail"]) for one in asked] == [
             ("pass", "database_load_ratio of the whole is 0.25"),
-            ("fail", "cpu_ratio of new: the query gives 0 samples, not one"),
+            ("fail", "cpu_ratio (new): the query gives 0 samples, not one"),
         ]
         process.kill()
         process.wait()
