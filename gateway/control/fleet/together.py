@@ -68,6 +68,7 @@ class Together:
         self._workers = workers
         self._clock = clock
         self._newest = 0
+        self._read_to = 0
         self._was_older = self._fell_back = False
         self._attendance = Attendance()
         self._agreement = Agreement(fleet.store, journal, turns, fleet.copy)
@@ -236,10 +237,13 @@ class Together:
         try:
             if self._followers.newest == 0:
                 self._followers.remember(await self.fleet.store.latest_events(limit=50))
+                self._read_to = self._followers.newest
             else:
-                self._followers.tell(
-                    await self.fleet.store.events(after_seq=self._followers.newest, limit=_EVENTS)
-                )
+                # Not after what was told: our own news is, before another's older is read.
+                after = self._read_to or self._followers.newest
+                events = await self.fleet.store.events(after_seq=after, limit=_EVENTS)
+                self._followers.tell(events)
+                self._read_to = max((after, *(event.seq for event in events)))
         except StateError as error:
             _log.info("events_not_read", reason=error.message)
 

@@ -257,3 +257,18 @@ async def test_what_another_replica_mirrored_is_judged_and_no_request_of_a_clien
     assert (asked.requests - before.requests, asked.syncs, asked.listings) == (1, 0, 0)
     assert asked.latency_ms(0.5) is None
     assert (judged.requests - before.requests, judged.syncs) == (6, 5)
+
+
+async def test_older_news_of_another_replica_is_told_after_newer_of_our_own(
+    room: FleetRoom,
+) -> None:
+    """What b put on record before a did is read by a later, and missed by nobody who follows a."""
+    a, b, _ = room.replicas
+    await b.controller.tell("of_b", "b saw something.")
+    await a.controller.tell("of_a", "a saw something, too.")
+    await b.order(CommandKind.WEIGHT, weight_bp=2_000)
+    await a.exchange()
+    kinds = [
+        event.kind for event in a.controller._followers.recent() if event.kind.startswith("of_")
+    ]
+    assert sorted(kinds) == ["of_a", "of_b"]
