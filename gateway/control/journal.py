@@ -99,13 +99,14 @@ class Journal:
     def moved_to(self, version: int, *, put_on_top: Document | None) -> None:
         """Go on from another version of the stored state than the last one known.
 
-        States that wait were made for the old one: they are dropped, what was written down with
-        them stays; `put_on_top` waits instead, to be stored on top of that version.
+        States that wait, or would if the commit under way is lost, were made for the old one: they
+        are dropped, what was written down with them stays; `put_on_top` waits instead, to be stored
+        on top of that version.
         """
         self._version = version
         self._if_late_stored = None  # what is stored is in force now, whoever stored it
-        if self._waiting is not None:
-            self._waiting = replace(self._waiting, document=None, token=0)
+        self._waiting = _without_state(self._waiting)
+        self._if_late_lost = _without_state(self._if_late_lost)
         if put_on_top is not None:
             self._waiting = _joined(self._waiting, Transition(0, document=put_on_top))
 
@@ -224,6 +225,10 @@ class Journal:
         follow_up = self._if_late_lost if lost else self._if_late_stored
         if follow_up is not None:
             self._waiting = _joined(follow_up, self._waiting)
+
+
+def _without_state(transition: Transition | None) -> Transition | None:
+    return None if transition is None else replace(transition, document=None, token=0)
 
 
 def _joined(first: Transition | None, then: Transition | None) -> Transition | None:

@@ -163,3 +163,18 @@ async def test_late_news_waits_for_a_step_that_could_not_be_stored(disk: Disk) -
     disk.full = False
     told = await journal.record(event(3))
     assert [one.kind for one in told] == ["rollout.rollback", "breaker.changed"]
+
+
+async def test_a_state_that_is_lost_on_its_way_is_not_put_on_a_newer_one(disk: Disk) -> None:
+    """Another replica's state is in force meanwhile; what was written down stays."""
+    journal = journal_on(disk)
+    disk.answers.clear()
+    await journal.record(step(1))
+    journal.moved_to(5, put_on_top=None)
+    disk.full = True
+    disk.answers.set()
+    await asyncio.sleep(0.05)
+    disk.full = False
+    await journal.catch_up()
+    [stored] = disk.taken
+    assert (stored.document, len(stored.audit)) == (None, 1)
