@@ -19,7 +19,7 @@ OUTCOMES_DROPPED: Final = "syncgate_outcomes_dropped_total"
 _OUTCOMES: Final = tuple((outcome, outcome.name.lower()) for outcome in Outcome)
 
 
-def render(plane: Plane) -> dict[str, float]:
+def render(plane: Plane, mirror: MirrorCounts, write_backs: WriteBackCounts) -> dict[str, float]:
     """Give every cumulative value by its full name; values of several workers may be added."""
     cells: dict[str, float] = {}
     for side in plane.sides:
@@ -31,8 +31,8 @@ def render(plane: Plane) -> dict[str, float]:
         cells[f"syncgate_fallbacks_total{{{system}}}"] = side.fallbacks
         cells[f"syncgate_retries_total{{{system}}}"] = side.retries
         cells[f"syncgate_upstream_connections{{{system}}}"] = len(side.pool.all)
-    cells.update(_shadows(plane.mirror.counts()))
-    cells.update(_write_backs(plane.write_backs.counts()))
+    cells.update(_shadows(mirror))
+    cells.update(_write_backs(write_backs))
     for reason, count in plane.refused.items():
         cells[f'syncgate_refused_total{{reason="{reason}"}}'] = count
     cells["syncgate_replays_total"] = plane.replays

@@ -50,8 +50,8 @@ class DataPlaneSettings:
     """Limits and probes hold over a fleet, whose parent hands out the shares."""
     connections: int = 16_384
     connections_per_address: int = 1_024
-    connections_told: int = 256
-    """How many beyond a limit are told so at a time; the rest is cut off."""
+    connections_refused: int = 256
+    """How many beyond a limit are being answered so at a time; the rest is reset."""
     in_flight: int = 2_048
     upstream_connections: int = 1_024
 

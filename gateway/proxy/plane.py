@@ -27,9 +27,8 @@ from gateway.core.splitter import in_canary, position, turn
 from gateway.core.window import Recorder, VariantSecond
 from gateway.link import Routing
 from gateway.proxy.access_log import AccessLog
-from gateway.proxy.cells import render
 from gateway.proxy.configuration import CLIENT, UPSTREAM
-from gateway.proxy.door import Door
+from gateway.proxy.connection_limits import ConnectionLimits
 from gateway.proxy.guard import Rules
 from gateway.proxy.mirror import Mirror
 from gateway.proxy.pool import Pool
@@ -163,10 +162,10 @@ class Plane:
         self.tracing: Tracing | None = None
         self.access_log = AccessLog(settings.access_log_every)
         self.connections: set[ClientConnection] = set()
-        self.door = Door(
-            limit=settings.connections,
+        self.connection_limits = ConnectionLimits(
+            connections=settings.connections,
             per_address=settings.connections_per_address,
-            told=settings.connections_told,
+            refused=settings.connections_refused,
         )
         self.heads: dict[bytes, Head] = {}
         self.shapes = Shapes(self.rules)
@@ -360,10 +359,6 @@ class Plane:
         if len(self.heads) >= _MEMO_ENTRIES:
             self.heads.clear()
         self.heads[raw] = head
-
-    def cells(self) -> dict[str, float]:
-        """Name every count; see `cells`."""
-        return render(self)
 
     # --- time ---
 

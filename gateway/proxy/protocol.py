@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from gateway.proxy import local
 from gateway.proxy.bodies import JOIN_BELOW_BYTES
-from gateway.proxy.door import Entry
+from gateway.proxy.connection_limits import Admittance
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.guard import Refusal
 from gateway.proxy.intake import (
@@ -57,14 +57,14 @@ class ClientConnection(Intake):
     """See the module."""
 
     __slots__ = (
-        "address", "answered", "entry", "eof", "forwarded", "give_up_us", "last", "serving",
+        "address", "admittance", "answered", "eof", "forwarded", "give_up_us", "last", "serving",
         "unsent",
     )  # fmt: skip
 
     def __init__(self, plane: Plane) -> None:
         super().__init__(plane)
         self.address = ""
-        self.entry = Entry.CUT_OFF
+        self.admittance = Admittance.RESET
         self.give_up_us = 0
         self.answered = False
         self.forwarded = b"\r\n"
@@ -85,13 +85,13 @@ class ClientConnection(Intake):
             self.address.encode(),
             plane.scheme,
         )
-        self.entry = plane.door.enter(self.address)
+        self.admittance = plane.connection_limits.admit(self.address)
         plane.connections.add(self)
         self.transport.set_write_buffer_limits(0)  # so that pause_writing means: not all sent
         self.deadline_us = plane.now_us + plane.settings.header_timeout_ms * 1000
-        if self.entry is not Entry.INSIDE:
+        if self.admittance is not Admittance.ADMITTED:
             plane.refuse("connections")
-            if self.entry is Entry.CUT_OFF:
+            if self.admittance is Admittance.RESET:
                 self._reset()
             else:
                 self._refuse(Refusal(503, "Too many connections."))
@@ -101,7 +101,7 @@ class ClientConnection(Intake):
         del exc
         plane = self.plane
         plane.connections.discard(self)
-        plane.door.leave(self.address, self.entry)
+        plane.connection_limits.release(self.address, self.admittance)
         if self.exchange is not None:
             self.exchange.client = None
             self.exchange = None

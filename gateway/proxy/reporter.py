@@ -31,7 +31,7 @@ from gateway.link import (
     decode,
     encode,
 )
-from gateway.proxy.cells import OUTCOMES_DROPPED
+from gateway.proxy.cells import OUTCOMES_DROPPED, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,6 +170,7 @@ class Reporter(asyncio.Protocol):
         plane = self.plane
         # Without a finished second there is no report that could carry them yet.
         exemplars = plane.tracing.exemplars() if finished and plane.tracing else {}
+        mirror, write_backs = plane.mirror.counts(), plane.write_backs.counts()
         for second in sorted(finished):
             self.send(
                 Report(
@@ -179,12 +180,12 @@ class Reporter(asyncio.Protocol):
                     variants=finished[second],
                     copies=copies.get(second, {}),
                     breakers={side.name: side.breaker.state.value for side in plane.sides},
-                    cells={**plane.cells(), OUTCOMES_DROPPED: self.dropped},
+                    cells={**render(plane, mirror, write_backs), OUTCOMES_DROPPED: self.dropped},
                     connections=len(plane.connections),
                     in_flight=plane.in_flight,
                     exemplars=exemplars,
-                    mirror=plane.mirror.counts(),
-                    write_backs=plane.write_backs.counts(),
+                    mirror=mirror,
+                    write_backs=write_backs,
                 )
             )
 

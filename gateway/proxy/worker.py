@@ -53,7 +53,7 @@ _M_TOP_PAD: Final = -2
 _PARENT_GONE: Final = 3
 _KEPT_DESCRIPTORS: Final = 64
 _FEWEST_CONNECTIONS: Final = 64
-_OF_WHICH_TOLD: Final = 16
+_OF_WHICH_REFUSED: Final = 16
 _GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 
@@ -195,11 +195,11 @@ def _with_room(settings: DataPlaneSettings) -> DataPlaneSettings:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    told = min(settings.connections_told, hard // _OF_WHICH_TOLD)
+    refused = min(settings.connections_refused, hard // _OF_WHICH_REFUSED)
     upstream = 2 * (settings.upstream_connections + settings.mirror_in_flight)
-    allowed = max(_FEWEST_CONNECTIONS, hard - upstream - told - _KEPT_DESCRIPTORS)
+    allowed = max(_FEWEST_CONNECTIONS, hard - upstream - refused - _KEPT_DESCRIPTORS)
     connections = min(settings.connections or allowed, allowed)
-    return replace(settings, connections=connections, connections_told=told)
+    return replace(settings, connections=connections, connections_refused=refused)
 
 
 def _loop_factory() -> Any:

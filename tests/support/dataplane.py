@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from gateway.link import Routing
+from gateway.proxy.cells import render
 from gateway.proxy.configuration import DataPlaneSettings
 from gateway.proxy.plane import Plane
 from gateway.proxy.protocol import ClientConnection, factory
@@ -159,6 +160,11 @@ class DataPlane:
     plane: Plane
     port: int
     runs: list[tuple[str, int]] = field(default_factory=list)
+
+    def cells(self) -> dict[str, float]:
+        """What a scraper would be told now."""
+        plane = self.plane
+        return render(plane, plane.mirror.counts(), plane.write_backs.counts())
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open one client connection."""

@@ -176,4 +176,4 @@ async def test_connections_per_address_are_bounded_and_given_back() -> None:
         while gateway.plane.connections:
             await asyncio.sleep(0.005)
         assert (await gateway.ask()).status == 200
-        assert gateway.plane.door.inside == 0
+        assert gateway.plane.connection_limits.admitted == 0

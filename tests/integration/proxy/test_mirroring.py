@@ -57,7 +57,7 @@ async def test_a_shadow_is_a_dry_run_of_the_same_bytes() -> None:
         assert shadow.header("x-request-id") == answered.headers["x-request-id"]
         assert old.requests[0].header("sync-dry-run") == "false"
         assert gateway.plane.mirror.tally.listings_matched == 3
-        cells = gateway.plane.cells()
+        cells = gateway.cells()
         assert cells["syncgate_shadows_timed_total"] == 1
         assert cells["syncgate_shadow_timed_listings_total"] == 3
         took = [
@@ -150,7 +150,7 @@ async def test_a_share_is_repeated_against_the_system_that_answered() -> None:
         assert (
             sorted(gateway.runs) == [("new", int(Outcome.OK))] * 4 + [("old", int(Outcome.OK))] * 4
         )
-        cells = gateway.plane.cells()
+        cells = gateway.cells()
         assert cells['syncgate_controls_total{result="differed"}'] == 2
         assert cells['syncgate_control_listings_total{result="differed"}'] == 6
 
@@ -216,7 +216,7 @@ async def test_a_dead_or_slow_mirror_costs_no_client_anything() -> None:
         assert (await gateway.ask(SYNC, "POST", body=b"{}")).status == 200
         await until(lambda: gateway.plane.mirror.tally.failed)
         assert gateway.plane.mirror.tally.unanswered == {"connection refused": 1}
-        assert gateway.plane.cells()['syncgate_shadow_listings_total{result="lost"}'] == 3
+        assert gateway.cells()['syncgate_shadow_listings_total{result="lost"}'] == 3
         assert gateway.runs[-1] == ("new", int(Outcome.ERROR))
 
     async def never(_: Received) -> bytes:

@@ -72,7 +72,7 @@ async def test_what_new_wrote_is_written_to_old_for_real_in_order() -> None:
         assert old.requests[0].header("idempotency-key") is None
         assert old.connections == 1
         assert (writes.held_bytes, writes.busy) == (0, False)
-        assert gateway.plane.cells()['syncgate_write_backs_total{result="agreed"}'] == 20
+        assert gateway.cells()['syncgate_write_backs_total{result="agreed"}'] == 20
 
 
 async def test_only_what_new_stored_is_written_back() -> None:
