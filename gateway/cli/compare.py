@@ -17,6 +17,7 @@ from rich.text import Text
 from gateway.cli import figures
 from gateway.cli.consent import reason_given
 from gateway.cli.session import Exit
+from gateway.core import vocabulary
 from gateway.core.comparison import percent
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ _FIELDS_WITH_EXAMPLES: Final = 4
 _PIPE_WIDTH: Final = 110
 _ID_CELLS: Final = 32
 _FIXES_SHOWN: Final = 3
-_MANY_TIMES: Final = 10
-"""From this on a slowdown is said in times: nobody reads 30,449 %."""
 _LEAST_SHOWN: Final = 0.001
 _COLUMNS: Final = ("listings", "old_itself", "verdict", "field", "kind", "cause")
 
@@ -138,11 +137,8 @@ def _pace(pace: dict[str, Any], say: Texts) -> Text:
     faster = pace["improvement_percent"]
     if faster is None:
         return Text(text)
-    times = 1 - faster / 100
-    if times >= _MANY_TIMES:
-        return Text(f"{text} ({say('cmp_times_slower', times=f'{times:,.0f}')})")
-    word = "cmp_faster" if faster >= 0 else "cmp_slower"
-    return Text(f"{text} ({say(word, percent=f'{abs(faster):.0f}')})")
+    key, values = vocabulary.pace(faster)
+    return Text(f"{text} ({say(key, **values)})")
 
 
 def _table(differences: list[dict[str, Any]], say: Texts, *, width: int) -> list[Text]:

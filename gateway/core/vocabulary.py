@@ -92,7 +92,22 @@ _COPIES: Final[dict[str, tuple[str, str]]] = {
     ),
     "write_backs_repaired": ("{repaired} rows repaired", "修復済み {repaired} 行"),
 }
+_PACE: Final[dict[str, tuple[str, str]]] = {
+    "pace_faster": ("{percent} % faster than old", "旧より {percent} % 速い"),
+    "pace_slower": ("{percent} % slower than old", "旧より {percent} % 遅い"),
+    "pace_times": ("takes {times} times as long as old", "旧の {times} 倍の時間"),
+}
+_MANY_TIMES: Final = 10
 VOCABULARY: Final[dict[str, tuple[str, str]]] = (
-    _ROLLOUT | _SYSTEMS | _GATES | _DIFFERENCES | _COPIES
+    _ROLLOUT | _SYSTEMS | _GATES | _DIFFERENCES | _COPIES | _PACE
 )
 """Key -> (English, Japanese)."""
+
+
+def pace(improvement_percent: float) -> tuple[str, dict[str, str]]:
+    """Give the key of how much faster or slower new is, and its values; a tenfold is no percent."""
+    times = 1 - improvement_percent / 100
+    if times >= _MANY_TIMES:
+        return "pace_times", {"times": f"{times:,.0f}"}
+    key = "pace_faster" if improvement_percent >= 0 else "pace_slower"
+    return key, {"percent": f"{abs(improvement_percent):.0f}"}

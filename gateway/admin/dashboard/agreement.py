@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.admin.dashboard.words import DASH
 from gateway.core.comparison import percent
+from gateway.core.vocabulary import pace
 
 if TYPE_CHECKING:
     from gateway.admin.compared import Comparisons, DifferenceSummary
@@ -54,8 +55,8 @@ def _facts(found: Comparisons, say: Words) -> list[str]:
         facts.append(_e(say("dry_runs").format(means=means)))
     faster = found.pace.improvement_percent
     if faster is not None:
-        word = "faster" if faster >= 0 else "slower"
-        facts.append(_e(say(word).format(percent=f"{abs(faster):.0f}")))
+        key, values = pace(faster)
+        facts.append(_e(say(key).format(**values)))
     lost = found.coverage.due - found.coverage.compared
     if lost:
         said = say("not_compared").format(lost=f"{lost:,}", due=f"{found.coverage.due:,}")

@@ -70,8 +70,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "dashboard": ("Dashboard", "ダッシュボード"),
     "agreement": ("Old and new compared", "旧と新の比較"),
     "dry_runs": ("dry runs: {means}", "ドライラン: {means}"),
-    "faster": ("{percent} % faster than old", "旧より {percent} % 速い"),
-    "slower": ("{percent} % slower than old", "旧より {percent} % 遅い"),
     "not_compared": (
         "{lost} of {due} shadows not compared",
         "ミラー {due} 件中 {lost} 件は比較不能",
